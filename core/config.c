@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// The configuration as JSON: reading and printing. What makes sense is decided in config_check.c;
+// here only types are checked.
+#include "core/config.h"
+
+#include <string.h>
+
+#include "core/config_check.h"
+#include "core/error.h"
+#include "core/files.h"
+#include "core/json_text.h"
+
+// ---- reading
+// -------------------------------------------------------------------------------------
+
+static bool read_fields(JsonObject *o, const SeamConfigField *fields, void *object,
+                        const char *where, GError **error) {
+    for (; fields->name; fields++) {
+        int64_t value = 0;
+        if (!seam_json_int(o, where, fields->name, true, fields->min, fields->max, &value, error))
+            return false;
+        memcpy((char *)object + fields->offset, &(int32_t){(int32_t)value}, sizeof(int32_t));
+    }
+    return true;
+}
+
+static bool read_float(JsonObject *o, const char *where, const char *field, bool required,
+                       double max, float *value, GError **error) {
+    double number = *value;
+    if (!seam_json_double(o, where, field, required, 0.0, max, &number, error))
+        return false;
+    *value = (float)number;
+    return true;
+}
+
+// A text that fits `name`, into the zeroed struct.
+static bool copy_name(char name[SEAM_NAME_LENGTH], const char *text, const char *field,
+                      const char *where, GError **error) {
+    if (strlen(text) < SEAM_NAME_LENGTH) {
+        strcpy(name, text);
+        return true;
+    }
+    g_set_error(error, SEAM_ERROR, SEAM_ERROR_VALUE,
+                "%s: \"%s\" holds a name of %zu bytes, must be at most %d", where, field,
+                strlen(text), SEAM_NAME_LENGTH - 1);
+    return false;
+}
+
+static bool read_name(JsonObject *o, const char *where, const char *field,
+                      char name[SEAM_NAME_LENGTH], GError **error) {
+    const char *text = NULL;
+    return seam_json_string(o, where, field, true, &text, error) &&
+           copy_name(name, text, field, where, error);
+}
+
+static bool one_of(const char *text, const char *const *names, const char *field, const char *where,
+                   unsigned *index, GError **error) {
+    for (*index = 0; names[*index]; ++*index)
+        if (strcmp(names[*index], text) == 0)
+            return true;
+    g_autofree char *shown = seam_json_excerpt(text);
+    g_autofree char *known = g_strjoinv("\", \"", (char **)names);
+    g_set_error(error, SEAM_ERROR, SEAM_ERROR_VALUE,
+                "%s: \"%s\" is \"%s\", must be one of \"%s\"", where, field, shown, known);
+    return false;
+}
+
+static bool read_one_of(JsonObject *o, const char *where, const char *field,
+                        const char *const *names, unsigned *index, GError **error) {
+    const char *text = NULL;
+    return seam_json_string(o, where, field, true, &text, error) &&
+           one_of(text, names, field, where, index, error);
+}
+
+static bool wrong_item(const char *where, const char *field, const char *wanted, GError **error) {
+    g_set_error(error, SEAM_ERROR, SEAM_ERROR_FORMAT, "%s: \"%s\" must hold %s only", where, field,
+                wanted);
+    return false;
+}
+
+static bool holds(JsonNode *node, GType type) {
+    return JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == type;
+}
+
+// An array of at most `most` items, or of exactly that many.
+static bool read_array(JsonObject *o, const char *where, const char *field, bool required,
+                       guint most, bool exact, JsonArray **array, GError **error) {
+    *array = NULL;
+    if (!seam_json_array(o, where, field, required, array, error))
+        return false;
+    guint n = *array ? json_array_get_length(*array) : most;
+    if (n <= most && (!exact || n == most))
+        return true;
+    g_set_error(error, SEAM_ERROR, SEAM_ERROR_VALUE, "%s: \"%s\" has %u items, must have %s%u",
+                where, field, n, exact ? "" : "at most ", most);
+    return false;
+}
+
+// names [n][SEAM_NAME_LENGTH]
+static bool read_names(JsonArray *array, char (*names)[SEAM_NAME_LENGTH], const char *field,
+                       const char *where, GError **error) {
+    for (guint i = 0; i < json_array_get_length(array); i++) {
+        JsonNode *node = json_array_get_element(array, i);
+        if (!holds(node, G_TYPE_STRING))
+            return wrong_item(where, field, "strings", error);
+        if (!copy_name(names[i], json_node_get_string(node), field, where, error))
+            return false;
+    }
+    return true;
+}
+
+// "mean" or "std": a number for each channel, or absent.
+static bool read_floats(JsonObject *o, const char *where, const char *field, int32_t n,
+                        float absent, float *values, GError **error) {
+    JsonArray *array;
+    if (!read_array(o, where, field, false, (guint)n, true, &array, error))
+        return false;
+    for (int32_t i = 0; i < n; i++) {
+        JsonNode *node = array ? json_array_get_element(array, (guint)i) : NULL;
+        if (node && !holds(node, G_TYPE_DOUBLE) && !holds(node, G_TYPE_INT64))
+            return wrong_item(where, field, "numbers", error);
+        values[i] = node ? (float)json_node_get_double(node) : absent;
+    }
+    return true;
+}
+
+static bool read_stem(JsonObject *o, const char *where, SeamImageConfig *image, GError **error) {
+    JsonArray *array;
+    if (!read_array(o, where, "stem", true, SEAM_MAX_STEM, false, &array, error))
+        return false;
+    image->stem_layers = (int32_t)json_array_get_length(array);
+    for (int32_t i = 0; i < image->stem_layers; i++) {
+        JsonNode *node = json_array_get_element(array, (guint)i);
+        int64_t width = holds(node, G_TYPE_INT64) ? json_node_get_int(node) : 0;
+        if (width < 1 || width > 8192)
+            return wrong_item(where, "stem", "whole numbers from 1 to 8192", error);
+        image->stem_width[i] = (int32_t)width;
+    }
+    return true;
+}
+
+static bool read_sensor(JsonObject *o, const char *where, SeamModality *m, GError **error) {
+    JsonArray *names;
+    return seam_json_double(o, where, "rate", true, 1e-3, 1e6, &m->sensor.rate, error) &&
+           read_array(o, where, "channel_names", false, (guint)m->channels, true, &names, error) &&
+           (!names || read_names(names, m->sensor.channel_name, "channel_names", where, error));
+}
+
+// The fields that every modality may have, and those of its front end.
+static bool check_modality_fields(JsonObject *o, const char *where, SeamFront front,
+                                  GError **error) {
+    static const char *const fields[][18] = {
+        [SEAM_FRONT_IMAGE] = {"name", "front", "channels", "delta_rank", "sparse", "arc_on", "mean",
+                              "std", "size", "stem", NULL},
+        [SEAM_FRONT_SENSOR] = {"name", "front", "channels", "delta_rank", "sparse", "arc_on",
+                               "mean", "std", "rate", "patch", "time_bins", "fft", "bands",
+                               "arc_channel", "channel_names", NULL},
+        [SEAM_FRONT_TEXT] = {"name", "front", "channels", "delta_rank", "sparse", "arc_on", "mean",
+                             "std", "buckets", "ngram_min", "ngram_max", "max_tokens", NULL},
+    };
+    return seam_json_known(o, where, fields[front], error);
+}
+
+static bool read_modality(JsonObject *o, const char *where, void *object, GError **error) {
+    SeamModality *m = object;
+    unsigned front = 0;
+    int64_t channels = 0, rank = 0;
+    if (!read_one_of(o, where, "front", seam_config_front_names, &front, error) ||
+        !check_modality_fields(o, where, (SeamFront)front, error) ||
+        !read_name(o, where, "name", m->name, error) ||
+        !seam_json_int(o, where, "channels", front != SEAM_FRONT_TEXT, 0, SEAM_MAX_CHANNELS,
+                       &channels, error) ||
+        !seam_json_int(o, where, "delta_rank", false, 0, 8192, &rank, error))
+        return false;
+    m->front = (SeamFront)front;
+    m->channels = (int32_t)channels;
+    m->delta_rank = (int32_t)rank;
+    return seam_json_bool(o, where, "sparse", false, &m->sparse, error) &&
+           read_float(o, where, "arc_on", false, 1e30, &m->arc_on, error) &&
+           read_floats(o, where, "mean", m->channels, seam_config_default_mean(m->front), m->mean,
+                       error) &&
+           read_floats(o, where, "std", m->channels, seam_config_default_std(m->front), m->std,
+                       error) &&
+           read_fields(o, seam_config_front_fields(m->front), m, where, error) &&
+           (front != SEAM_FRONT_IMAGE || read_stem(o, where, &m->image, error)) &&
+           (front != SEAM_FRONT_SENSOR || read_sensor(o, where, m, error));
+}
+
+static bool read_task(JsonObject *o, const char *where, void *object, GError **error) {
+    static const char *const fields[][6] = {
+        [SEAM_TASK_CLASSIFY] = {"name", "kind", "rank", NULL},
+        [SEAM_TASK_LOCALISE] = {"name", "kind", "rank", "upscale", NULL},
+        [SEAM_TASK_ANOMALY] = {"name", "kind", "rank", "memory", "neighbours", NULL},
+    };
+    SeamTask *task = object;
+    unsigned kind = 0;
+    if (!read_one_of(o, where, "kind", seam_config_kind_names, &kind, error))
+        return false;
+    task->kind = (SeamTaskKind)kind;
+    return seam_json_known(o, where, fields[kind], error) &&
+           read_name(o, where, "name", task->name, error) &&
+           read_fields(o, seam_config_task_fields[kind], task, where, error);
+}
+
+// An array of objects, each into its struct, `step` bytes apart.
+static bool read_objects(JsonObject *o, const char *where, const char *field, guint most,
+                         void *objects, size_t step,
+                         bool (*read)(JsonObject *, const char *, void *, GError **),
+                         int32_t *count, GError **error) {
+    JsonArray *array;
+    if (!read_array(o, where, field, true, most, false, &array, error))
+        return false;
+    *count = (int32_t)json_array_get_length(array);
+    for (int32_t i = 0; i < *count; i++) {
+        g_autofree char *place = g_strdup_printf("%s: %s[%d]", where, field, i);
+        JsonNode *node = json_array_get_element(array, (guint)i);
+        if (!JSON_NODE_HOLDS_OBJECT(node))
+            return wrong_item(where, field, "objects", error);
+        if (!read(json_node_get_object(node), place, (char *)objects + (size_t)i * step, error))
+            return false;
+    }
+    return true;
+}
+
+// "mixer": a name for all layers, or an array whose last one also holds for the layers after it.
+static bool read_mixer(JsonObject *o, const char *where, SeamConfig *config, GError **error) {
+    JsonNode *node = json_object_get_member(o, "mixer");
+    JsonArray *array = node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
+    unsigned mixer = 0;
+    if (!array && !read_one_of(o, where, "mixer", seam_config_mixer_names, &mixer, error))
+        return false;
+    guint n = array ? json_array_get_length(array) : 0;
+    if (array && (n < 1 || n > (guint)config->layers)) {
+        g_set_error(error, SEAM_ERROR, SEAM_ERROR_VALUE,
+                    "%s: \"mixer\" has %u items, must have 1 to \"layers\" (%d)", where, n,
+                    config->layers);
+        return false;
+    }
+    for (int32_t i = 0; i < config->layers; i++) {
+        JsonNode *item = (guint)i < n ? json_array_get_element(array, (guint)i) : NULL;
+        if (item && !holds(item, G_TYPE_STRING))
+            return wrong_item(where, "mixer", "strings", error);
+        if (item && !one_of(json_node_get_string(item), seam_config_mixer_names, "mixer", where,
+                            &mixer, error))
+            return false;
+        config->mixer[i] = (SeamMixer)mixer;
+    }
+    return true;
+}
+
+static bool read_config(JsonObject *o, const char *where, SeamConfig *c, GError **error) {
+    static const char *const fields[] = {"dim",
+                                         "layers",
+                                         "heads",
+                                         "experts",
+                                         "groups",
+                                         "groups_kept",
+                                         "top_k",
+                                         "expert_width",
+                                         "router_rank",
+                                         "router_shared_a",
+                                         "mixer",
+                                         "local_radius",
+                                         "gate_threshold",
+                                         "fusion_layers",
+                                         "fusion_neighbours",
+                                         "fusion_width",
+                                         "window",
+                                         "modalities",
+                                         "classes",
+                                         "tasks",
+                                         NULL};
+    JsonArray *classes;
+    if (!seam_json_known(o, where, fields, error) ||
+        !read_fields(o, seam_config_size_fields, c, where, error) ||
+        !seam_json_bool(o, where, "router_shared_a", true, &c->router_shared_a, error) ||
+        !read_mixer(o, where, c, error) ||
+        !read_float(o, where, "gate_threshold", true, 1.0, &c->gate_threshold, error) ||
+        !seam_json_double(o, where, "window", true, 0.001, 3600.0, &c->window, error) ||
+        !read_array(o, where, "classes", true, SEAM_MAX_CLASSES, false, &classes, error) ||
+        !read_names(classes, c->class_name, "classes", where, error))
+        return false;
+    c->n_classes = (int32_t)json_array_get_length(classes);
+    return read_objects(o, where, "modalities", SEAM_MAX_MODALITIES, c->modality,
+                        sizeof *c->modality, read_modality, &c->n_modalities, error) &&
+           read_objects(o, where, "tasks", SEAM_MAX_TASKS, c->task, sizeof *c->task, read_task,
+                        &c->n_tasks, error);
+}
+
+bool seam_config_parse(SeamConfig *config, const char *json, const char *where, GError **error) {
+    // Every byte, padding and unused union members included, so that equal configurations are equal
+    // memory.
+    memset(config, 0, sizeof *config);
+    JsonObject *object = seam_json_parse(json, where, error);
+    if (!object)
+        return false;
+    bool good =
+        read_config(object, where, config, error) && seam_config_validate(config, where, error);
+    json_object_unref(object);
+    return good;
+}
+
+// ---- printing
+// ------------------------------------------------------------------------------------
+
+// The double whose shortest decimal is that of the float: 0.02, not 0.0199999996.
+static double widen(float value) {
+    char buffer[G_ASCII_DTOSTR_BUF_SIZE], format[8];
+    for (int precision = 6; precision <= 9; precision++) {
+        g_snprintf(format, sizeof format, "%%.%dg", precision);
+        g_ascii_formatd(buffer, sizeof buffer, format, (double)value);
+        if ((float)g_ascii_strtod(buffer, NULL) == value)
+            break;
+    }
+    return g_ascii_strtod(buffer, NULL);
+}
+
+static void print_fields(JsonObject *o, const SeamConfigField *fields, const void *object) {
+    for (; fields->name; fields++) {
+        int32_t value;
+        memcpy(&value, (const char *)object + fields->offset, sizeof value);
+        json_object_set_int_member(o, fields->name, value);
+    }
+}
+
+static JsonArray *names_array(const char (*names)[SEAM_NAME_LENGTH], int32_t n) {
+    JsonArray *array = json_array_new();
+    for (int32_t i = 0; i < n; i++)
+        json_array_add_string_element(array, names[i]);
+    return array;
+}
+
+static void print_floats(JsonObject *o, const char *field, const float *values, int32_t n) {
+    JsonArray *array = json_array_new();
+    for (int32_t i = 0; i < n; i++)
+        json_array_add_double_element(array, widen(values[i]));
+    json_object_set_array_member(o, field, array);
+}
+
+static void print_front(JsonObject *o, const SeamModality *m) {
+    if (m->front == SEAM_FRONT_IMAGE) {
+        JsonArray *stem = json_array_new();
+        for (int32_t i = 0; i < m->image.stem_layers; i++)
+            json_array_add_int_element(stem, m->image.stem_width[i]);
+        json_object_set_array_member(o, "stem", stem);
+    }
+    if (m->front == SEAM_FRONT_SENSOR) {
+        json_object_set_double_member(o, "rate", m->sensor.rate);
+        if (m->sensor.channel_name[0][0])
+            json_object_set_array_member(o, "channel_names",
+                                         names_array(m->sensor.channel_name, m->channels));
+    }
+}
+
+static JsonObject *modality_object(const SeamModality *m) {
+    JsonObject *o = json_object_new();
+    json_object_set_string_member(o, "name", m->name);
+    json_object_set_string_member(o, "front", seam_config_front_names[m->front]);
+    json_object_set_int_member(o, "channels", m->channels);
+    print_fields(o, seam_config_front_fields(m->front), m);
+    print_front(o, m);
+    json_object_set_int_member(o, "delta_rank", m->delta_rank);
+    json_object_set_boolean_member(o, "sparse", m->sparse);
+    json_object_set_double_member(o, "arc_on", widen(m->arc_on));
+    print_floats(o, "mean", m->mean, m->channels);
+    print_floats(o, "std", m->std, m->channels);
+    return o;
+}
+
+static JsonObject *task_object(const SeamTask *task) {
+    JsonObject *o = json_object_new();
+    json_object_set_string_member(o, "name", task->name);
+    json_object_set_string_member(o, "kind", seam_config_kind_names[task->kind]);
+    print_fields(o, seam_config_task_fields[task->kind], task);
+    return o;
+}
+
+// Without the repeats at the end: what a reader needs, and what stays right when "layers" is
+// changed.
+static JsonArray *mixer_array(const SeamConfig *config) {
+    int32_t n = config->layers;
+    while (n > 1 && config->mixer[n - 1] == config->mixer[n - 2])
+        n--;
+    JsonArray *array = json_array_new();
+    for (int32_t i = 0; i < n; i++)
+        json_array_add_string_element(array, seam_config_mixer_names[config->mixer[i]]);
+    return array;
+}
+
+char *seam_config_print(const SeamConfig *config) {
+    JsonObject *o = json_object_new();
+    JsonArray *modalities = json_array_new(), *tasks = json_array_new();
+    for (int32_t i = 0; i < config->n_modalities; i++)
+        json_array_add_object_element(modalities, modality_object(&config->modality[i]));
+    for (int32_t i = 0; i < config->n_tasks; i++)
+        json_array_add_object_element(tasks, task_object(&config->task[i]));
+    print_fields(o, seam_config_size_fields, config);
+    json_object_set_boolean_member(o, "router_shared_a", config->router_shared_a);
+    json_object_set_array_member(o, "mixer", mixer_array(config));
+    json_object_set_double_member(o, "gate_threshold", widen(config->gate_threshold));
+    json_object_set_double_member(o, "window", config->window);
+    json_object_set_array_member(o, "modalities", modalities);
+    json_object_set_array_member(o, "classes", names_array(config->class_name, config->n_classes));
+    json_object_set_array_member(o, "tasks", tasks);
+    char *text = seam_json_print(o);
+    json_object_unref(o);
+    return text;
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// The configuration of a model: the `config` object of model.json as a plain struct. Nothing about sizes is compiled in but the
+// limits below. Every field is validated when it is read, so that the rest of core may trust it.
+//
+// The JSON has the fields of the structs below by their names, with these differences:
+//   "mixer"       "local", "global", or an array of them, the last of which also holds for the layers after it
+//   "modalities"  [{"name", "front": "image" | "sensor" | "text", "channels", and the fields of that front end,
+//                   "stem": [widths] for stem_layers and stem_width, "channel_names": [...] (may be absent)}]
+//   "classes"     ["good", ...];  "tasks"  [{"name", "kind": "classify" | "localise" | "anomaly", and the fields of that kind}]
+// A modality may leave out delta_rank (0), sparse (false), arc_on (0), mean and std (0 and 1; pictures 127.5 and 64), and text its
+// channels. All else must be there, and nothing else may.
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    SEAM_MAX_MODALITIES = 8,
+    SEAM_MAX_CHANNELS = 64,
+    SEAM_MAX_CLASSES = 64,
+    SEAM_MAX_LAYERS = 64,
+    SEAM_MAX_EXPERTS = 256,
+    SEAM_MAX_TASKS = 8,
+    SEAM_MAX_STEM = 6,
+    SEAM_NAME_LENGTH = 48, // bytes with the terminating 0
+};
+
+typedef enum { SEAM_FRONT_IMAGE, SEAM_FRONT_SENSOR, SEAM_FRONT_TEXT } SeamFront;
+typedef enum { SEAM_MIXER_GLOBAL, SEAM_MIXER_LOCAL } SeamMixer;
+typedef enum { SEAM_TASK_CLASSIFY, SEAM_TASK_LOCALISE, SEAM_TASK_ANOMALY } SeamTaskKind;
+
+// A picture becomes stem_layers convolutions (3x3, stride 2, gelu) and one token a cell of size / 2^stem_layers, after a summary token.
+typedef struct {
+    int32_t size;                      // the square that pictures are scaled to, pixels; multiple of 2^stem_layers
+    int32_t stem_layers;               // 1 .. SEAM_MAX_STEM; the last one's width is config.dim
+    int32_t stem_width[SEAM_MAX_STEM]; // channels after each; [stem_layers - 1] == dim
+} SeamImageConfig;
+
+// A window becomes samples / patch stretches; each channel of each gives a time token (mean and log RMS around it in time_bins bins)
+// and, with bands > 0, a frequency token (log power in `bands` bands, averaged over Hann windows of `fft` samples).
+typedef struct {
+    double rate;       // samples a second that the model sees
+    int32_t patch;     // samples a stretch; window * rate is a multiple of it
+    int32_t time_bins; // divides patch
+    int32_t fft;       // <= patch; 0 when bands is 0
+    int32_t bands;     // spaced evenly in log frequency from rate/fft to rate/2
+    int32_t arc_channel; // the channel whose level says that the arc burns; -1: RMS over all channels
+    char channel_name[SEAM_MAX_CHANNELS][SEAM_NAME_LENGTH]; // as the columns of the CSV are called
+} SeamSensorConfig;
+
+// A text becomes one token a word: the mean of the rows of its hashed byte n-grams (fastText, Bojanowski 2017).
+typedef struct {
+    int32_t buckets;    // rows of the table
+    int32_t ngram_min, ngram_max; // bytes
+    int32_t max_tokens; // words of one text that are read; the newest are kept
+} SeamTextConfig;
+
+typedef struct {
+    char name[SEAM_NAME_LENGTH];
+    SeamFront front;
+    int32_t channels;   // picture planes (1 grey, 3 RGB), sensor channels; 0 for text
+    int32_t delta_rank; // rank of this modality's own delta on the shared projection; 0: none
+    bool sparse;        // comes now and then (photographs, text): its absence in a window is not a fault
+    float arc_on;       // the level above which the arc burns (SeamLevel.value); 0: this modality does not say
+    float mean[SEAM_MAX_CHANNELS], std[SEAM_MAX_CHANNELS]; // input normalisation, in the channel's unit (pictures: of 0..255)
+    union {
+        SeamImageConfig image;
+        SeamSensorConfig sensor;
+        SeamTextConfig text;
+    };
+} SeamModality;
+
+typedef struct {
+    char name[SEAM_NAME_LENGTH]; // adapters/NAME.safetensors
+    SeamTaskKind kind;
+    int32_t rank;    // of the task's adapter on the fused tokens; 0: none
+    int32_t upscale; // localise: heat map cells a token, each way (1, 2 or 4)
+    int32_t memory;  // anomaly: most rows kept a modality
+    int32_t neighbours; // anomaly: k of the nearest-neighbour distance
+} SeamTask;
+
+typedef struct {
+    int32_t dim, layers, heads;                      // heads divides dim; dim / heads <= 128
+    int32_t experts, groups, groups_kept, top_k, expert_width;
+    int32_t router_rank;
+    bool router_shared_a;    // one A for all layers
+    SeamMixer mixer[SEAM_MAX_LAYERS];
+    int32_t local_radius;    // `local`: grid cells each way in a picture, stretches in a sensor stream, words in a text
+    float gate_threshold;    // attention gates under it close their head
+    int32_t fusion_layers, fusion_neighbours, fusion_width;
+    double window;           // seconds of one decision
+    int32_t n_modalities;
+    SeamModality modality[SEAM_MAX_MODALITIES];
+    int32_t n_classes;       // class 0 is the good one
+    char class_name[SEAM_MAX_CLASSES][SEAM_NAME_LENGTH];
+    int32_t n_tasks;
+    SeamTask task[SEAM_MAX_TASKS];
+} SeamConfig;
+
+// Reads and validates; `where` begins error messages ("model.json"). `object` is a JSON text of the config object alone.
+bool seam_config_parse(SeamConfig *config, const char *json, const char *where, GError **error);
+// The JSON text of a config; parsing it gives an equal struct. g_free it.
+char *seam_config_print(const SeamConfig *config);
+// Checks every limit and relation named above.
+bool seam_config_validate(const SeamConfig *config, const char *where, GError **error);
+// Fills the sizes of a preset ("nano", "small", "base", "full"); modalities, classes and tasks stay empty.
+bool seam_config_preset(SeamConfig *config, const char *name, GError **error);
+
+// Index of a modality, class or task by name, or -1.
+int32_t seam_config_modality(const SeamConfig *config, const char *name);
+int32_t seam_config_class(const SeamConfig *config, const char *name);
+int32_t seam_config_task(const SeamConfig *config, const char *name);
+
+// Tokens that one input of a modality gives: a picture, a full window of a sensor, max_tokens of a text.
+int32_t seam_modality_tokens(const SeamConfig *config, int32_t modality);
+// Cells of an image modality's token grid each way.
+int32_t seam_modality_grid(const SeamModality *modality);

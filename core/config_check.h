@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// What config.c and config_check.c share: the table of the whole-number fields. Nobody else needs it.
+#pragma once
+
+#include "core/config.h"
+
+typedef struct {
+    const char *name;
+    size_t offset; // of an int32_t in the struct
+    int32_t min, max;
+} SeamConfigField;
+
+// Each table ends with a field without a name.
+extern const SeamConfigField seam_config_size_fields[];   // of SeamConfig
+extern const SeamConfigField seam_config_image_fields[];  // of SeamModality, as the others below
+extern const SeamConfigField seam_config_sensor_fields[];
+extern const SeamConfigField seam_config_text_fields[];
+extern const SeamConfigField seam_config_task_fields[][4]; // of SeamTask, by SeamTaskKind
+
+extern const char *const seam_config_front_names[]; // by SeamFront, SeamMixer and SeamTaskKind; NULL-terminated
+extern const char *const seam_config_mixer_names[];
+extern const char *const seam_config_kind_names[];
+
+// The fields of a modality's front end.
+const SeamConfigField *seam_config_front_fields(SeamFront front);
+// What a modality without "mean" and "std" has.
+float seam_config_default_mean(SeamFront front);
+float seam_config_default_std(SeamFront front);

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Split conformal thresholds and their JSON. With n held-back scores and a new exchangeable one, all n + 1 ranks are equally likely, so
+// the new score exceeds the k-th smallest of the n with probability at most (n + 1 - k) / (n + 1). Hence
+//
+//   reject_above = good[k],   k = ceil((n_good + 1) (1 - false_reject));  +infinity when k > n_good
+//   pass_below   = defect[k], k = floor((n_defect + 1) miss);             -infinity when k < 1
+//
+// (Vovk 2005, sec. 4.5: conditional on the class; Angelopoulos and Bates 2023, sec. 4.1). Ties only make the promise safer, since both
+// comparisons keep the class plausible at equality. This file owns no state and never invents a threshold.
+#include "core/conformal.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "core/error.h"
+#include "core/files.h"
+
+static const float default_top_fraction = 0.25f;
+// (n + 1) * alpha is meant to be whole when it is whole up to rounding.
+static const double rounding = 1e-9;
+static const double most_score = 1e30;
+
+SeamCalibration *seam_calibration_new(void) {
+    SeamCalibration *c = g_new0(SeamCalibration, 1);
+    c->top_fraction = default_top_fraction;
+    return c;
+}
+
+void seam_calibration_free(SeamCalibration *c) {
+    g_free(c);
+}
+
+static uint32_t dense_bits(const SeamConfig *config, uint32_t present) {
+    uint32_t dense = 0;
+    for (int32_t m = 0; m < config->n_modalities; m++)
+        if (!config->modality[m].sparse)
+            dense |= present & 1u << m;
+    return dense;
+}
+
+static int32_t find_set(const SeamCalibration *c, uint32_t dense) {
+    for (int32_t i = 0; i < c->n_sets; i++)
+        if (c->set[i].present == dense)
+            return i;
+    return -1;
+}
+
+const SeamCalibrationSet *seam_calibration_find(const SeamCalibration *c, const SeamConfig *config, uint32_t present) {
+    int32_t i = find_set(c, dense_bits(config, present));
+    return i < 0 ? NULL : &c->set[i];
+}
+
+// The set of `dense`, made when there is none; NULL when there is no room for another.
+static SeamCalibrationSet *take_set(SeamCalibration *c, uint32_t dense, GError **error) {
+    int32_t i = find_set(c, dense);
+    if (i >= 0)
+        return &c->set[i];
+    if (c->n_sets == SEAM_MAX_CALIBRATIONS) {
+        g_set_error(error, SEAM_ERROR, SEAM_ERROR_UNSUPPORTED,
+                    "calibration: more than %d combinations of modalities; calibrate fewer", SEAM_MAX_CALIBRATIONS);
+        return NULL;
+    }
+    SeamCalibrationSet *set = &c->set[c->n_sets++];
+    memset(set, 0, sizeof *set);
+    set->present = dense;
+    return set;
+}
+
+bool seam_calibration_add(SeamCalibration *c, const SeamConfig *config, uint32_t present, bool defect, float score,
+                          GError **error) {
+    if (!(fabsf(score) <= most_score)) {
+        g_set_error(error, SEAM_ERROR, SEAM_ERROR_VALUE, "calibration: a weld's score is %g, must be a finite number", score);
+        return false;
+    }
+    SeamCalibrationSet *set = take_set(c, dense_bits(config, present), error);
+    if (!set)
+        return false;
+    float *scores = defect ? set->defect : set->good;
+    int32_t *n = defect ? &set->n_defect : &set->n_good;
+    if (*n == SEAM_MAX_CALIBRATION_SCORES) {
+        g_set_error(error, SEAM_ERROR, SEAM_ERROR_UNSUPPORTED, "calibration: more than %d %s welds; use fewer of them",
+                    SEAM_MAX_CALIBRATION_SCORES, defect ? "defective" : "good");
+        return false;
+    }
+    int32_t at = (*n)++;
+    for (; at > 0 && scores[at - 1] > score; at--)
+        scores[at] = scores[at - 1];
+    scores[at] = score;
+    return true;
+}
+
+// ---- thresholds and decision -------------------------------------------------------------------------------------------------------
+
+void seam_conformal_thresholds(const SeamCalibrationSet *set, double false_reject, double miss, float *pass_below,
+                               float *reject_above) {
+    double k_good = ceil((set->n_good + 1) * (1 - false_reject) - rounding);
+    double k_defect = floor((set->n_defect + 1) * miss + rounding);
+    *reject_above = INFINITY;
+    *pass_below = -INFINITY;
+    if (k_good < 1)
+        *reject_above = -INFINITY;
+    else if (k_good <= set->n_good)
+        *reject_above = set->good[(int32_t)k_good - 1];
+    if (k_defect > set->n_defect)
+        *pass_below = INFINITY;
+    else if (k_defect >= 1)
+        *pass_below = set->defect[(int32_t)k_defect - 1];
+}
+
+static const char *refer_reason(bool good, float pass_below, float reject_above) {
+    if (!good)
+        return "unlike any good weld and unlike any defective weld seen";
+    if (pass_below == -INFINITY && reject_above == INFINITY)
+        return "too few welds were calibrated to promise any error rate";
+    if (pass_below == -INFINITY)
+        return "looks like good welds, but too few defective ones were calibrated to promise that none is missed";
+    if (reject_above == INFINITY)
+        return "looks like defective welds, but too few good ones were calibrated to promise that none is rejected";
+    return "both good and defective are plausible";
+}
+
+SeamDecision seam_conformal_decide(float score, float pass_below, float reject_above, const char **reason) {
+    if (isnan(score)) {
+        *reason = "nothing in this weld could be scored";
+        return SEAM_REFER;
+    }
+    if (isnan(pass_below) || isnan(reject_above)) {
+        *reason = "no threshold was calibrated for what was present";
+        return SEAM_REFER;
+    }
+    bool good = score <= reject_above, defective = score >= pass_below;
+    if (good && !defective) {
+        *reason = "looks like good welds";
+        return SEAM_PASS;
+    }
+    if (defective && !good) {
+        *reason = pass_below == -INFINITY ? "unlike any good weld seen" : "looks like defective welds";
+        return SEAM_REJECT;
+    }
+    *reason = refer_reason(good, pass_below, reject_above);
+    return SEAM_REFER;
+}
+
+// ---- JSON: {"score": "classify"|"anomaly", "top_fraction": f, "sets": [{"modalities": [..], "good": [..], "defect": [..]}]} ---------
+
+static bool read_scores(JsonObject *object, const char *where, const char *field, float *scores, int32_t *n, GError **error) {
+    JsonArray *array = NULL;
+    if (!seam_json_array(object, where, field, true, &array, error))
+        return false;
+    guint length = json_array_get_length(array);
+    if (length > SEAM_MAX_CALIBRATION_SCORES) {
+        g_set_error(error, SEAM_ERROR, SEAM_ERROR_VALUE, "%s: \"%s\" has %u scores, must be at most %d", where, field, length,
+                    SEAM_MAX_CALIBRATION_SCORES);
+        return false;
+    }
+    for (guint i = 0; i < length; i++) {
+        JsonNode *node = json_array_get_element(array, i);
+        GType type = JSON_NODE_HOLDS_VALUE(node) ? json_node_get_value_type(node) : G_TYPE_INVALID;
+        double value = type == G_TYPE_DOUBLE || type == G_TYPE_INT64 ? json_node_get_double(node) : NAN;
+        if (!(fabs(value) <= most_score) || (i > 0 && !((float)value >= scores[i - 1]))) {
+            g_set_error(error, SEAM_ERROR, SEAM_ERROR_VALUE,
+                        "%s: \"%s\"[%u] must be a finite number and not less than the one before it", where, field, i);
+            return false;
+        }
+        scores[i] = (float)value;
+    }
+    *n = (int32_t)length;
+    return true;
+}
+
+static bool read_modalities(JsonObject *object, const SeamConfig *config, const char *where, uint32_t *present, GError **error) {
+    JsonArray *array = NULL;
+    if (!seam_json_array(object, where, "modalities", true, &array, error))
+        return false;
+    for (guint i = 0; i < json_array_get_length(array); i++) {
+        JsonNode *node = json_array_get_element(array, i);
+        bool text = JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING;
+        int32_t m = text ? seam_config_modality(config, json_node_get_string(node)) : -1;
+        if (m < 0) {
+            g_set_error(error, SEAM_ERROR, SEAM_ERROR_VALUE, "%s: \"modalities\"[%u] must name a modality of the configuration",
+                        where, i);
+            return false;
+        }
+        *present |= 1u << m;
+    }
+    return true;
+}
+
+static bool read_set(SeamCalibration *c, const SeamConfig *config, JsonNode *node, const char *where, GError **error) {
+    static const char *const fields[] = {"modalities", "good", "defect", NULL};
+    if (!JSON_NODE_HOLDS_OBJECT(node)) {
+        g_set_error(error, SEAM_ERROR, SEAM_ERROR_FORMAT, "%s: must be an object", where);
+        return false;
+    }
+    JsonObject *object = json_node_get_object(node);
+    uint32_t present = 0;
+    if (!seam_json_known(object, where, fields, error) || !read_modalities(object, config, where, &present, error))
+        return false;
+    if (find_set(c, dense_bits(config, present)) >= 0) {
+        g_set_error(error, SEAM_ERROR, SEAM_ERROR_VALUE, "%s: these modalities have a set already; sparse ones do not count", where);
+        return false;
+    }
+    SeamCalibrationSet *set = take_set(c, dense_bits(config, present), error);
+    return set && read_scores(object, where, "good", set->good, &set->n_good, error) &&
+           read_scores(object, where, "defect", set->defect, &set->n_defect, error);
+}
+
+static bool read_head(SeamCalibration *c, JsonObject *object, const char *where, GError **error) {
+    static const char *const fields[] = {"score", "top_fraction", "sets", NULL};
+    const char *score = "classify";
+    double top = default_top_fraction;
+    if (!seam_json_known(object, where, fields, error) || !seam_json_string(object, where, "score", false, &score, error) ||
+        !seam_json_double(object, where, "top_fraction", false, 1e-6, 1, &top, error))
+        return false;
+    if (!g_str_equal(score, "classify") && !g_str_equal(score, "anomaly")) {
+        g_set_error(error, SEAM_ERROR, SEAM_ERROR_VALUE, "%s: \"score\" must be \"classify\" or \"anomaly\"", where);
+        return false;
+    }
+    c->score_is_anomaly = g_str_equal(score, "anomaly");
+    c->top_fraction = (float)top;
+    return true;
+}
+
+bool seam_calibration_parse(SeamCalibration *c, const SeamConfig *config, JsonObject *object, const char *where, GError **error) {
+    char *place = g_strdup_printf("%s: calibration", where);
+    JsonArray *sets = NULL;
+    c->n_sets = 0;
+    bool ok = read_head(c, object, place, error) && seam_json_array(object, place, "sets", true, &sets, error);
+    for (guint i = 0; ok && i < json_array_get_length(sets); i++) {
+        char *set_place = g_strdup_printf("%s.sets[%u]", place, i);
+        ok = read_set(c, config, json_array_get_element(sets, i), set_place, error);
+        g_free(set_place);
+    }
+    if (!ok)
+        c->n_sets = 0;
+    g_free(place);
+    return ok;
+}
+
+static void print_scores(JsonObject *object, const char *field, const float *scores, int32_t n) {
+    JsonArray *array = json_array_sized_new((guint)n);
+    for (int32_t i = 0; i < n; i++)
+        json_array_add_double_element(array, scores[i]);
+    json_object_set_array_member(object, field, array);
+}
+
+static JsonObject *print_set(const SeamCalibrationSet *set, const SeamConfig *config) {
+    JsonObject *object = json_object_new();
+    JsonArray *names = json_array_new();
+    for (int32_t m = 0; m < config->n_modalities; m++)
+        if (set->present & 1u << m)
+            json_array_add_string_element(names, config->modality[m].name);
+    json_object_set_array_member(object, "modalities", names);
+    print_scores(object, "good", set->good, set->n_good);
+    print_scores(object, "defect", set->defect, set->n_defect);
+    return object;
+}
+
+JsonObject *seam_calibration_print(const SeamCalibration *c, const SeamConfig *config) {
+    JsonObject *object = json_object_new();
+    JsonArray *sets = json_array_new();
+    json_object_set_string_member(object, "score", c->score_is_anomaly ? "anomaly" : "classify");
+    json_object_set_double_member(object, "top_fraction", c->top_fraction);
+    for (int32_t i = 0; i < c->n_sets; i++)
+        json_array_add_object_element(sets, print_set(&c->set[i], config));
+    json_object_set_array_member(object, "sets", sets);
+    return object;
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Thresholds with a promise. Split conformal prediction, a class apart (Vovk 2005; Angelopoulos 2023, sec. 4.1): from the scores of n
+// held-back good welds, the ceil((n+1)(1-alpha))-th smallest is exceeded by a new good one with probability <= alpha; likewise from below for
+// defective ones. pass: only "good" is plausible; reject: only "defective" is; refer: both or neither. Owns the sorted scores a set of modalities.
+#pragma once
+
+#include <json-glib/json-glib.h>
+
+#include "core/config.h"
+#include "core/result.h"
+
+enum { SEAM_MAX_CALIBRATIONS = 32, SEAM_MAX_CALIBRATION_SCORES = 1024 };
+
+typedef struct {
+    uint32_t present; // modality bits (sparse modalities are left out)
+    int32_t n_good, n_defect;
+    float good[SEAM_MAX_CALIBRATION_SCORES], defect[SEAM_MAX_CALIBRATION_SCORES]; // rising
+} SeamCalibrationSet;
+
+typedef struct {
+    bool score_is_anomaly; // the verdict's score is the anomaly distance, not the classifier's log odds
+    float top_fraction;    // a weld's score is the mean of this share of its worst windows (at least one); (0, 1], default 0.25
+    int32_t n_sets;
+    SeamCalibrationSet set[SEAM_MAX_CALIBRATIONS];
+} SeamCalibration;
+
+// Half a megabyte: allocate, do not put on the stack.
+SeamCalibration *seam_calibration_new(void);
+void seam_calibration_free(SeamCalibration *c);
+// The set made for exactly these modalities (sparse ones ignored), or NULL.
+const SeamCalibrationSet *seam_calibration_find(const SeamCalibration *c, const SeamConfig *config, uint32_t present);
+// Adds one weld's score to the set of `present`.
+bool seam_calibration_add(SeamCalibration *c, const SeamConfig *config, uint32_t present, bool defect, float score, GError **error);
+
+// reject_above = +infinity when there are too few good ones for the promise (1/(n+1) > false_reject); pass_below = -infinity alike.
+void seam_conformal_thresholds(const SeamCalibrationSet *set, double false_reject, double miss, float *pass_below, float *reject_above);
+// good is plausible: score <= reject_above; defective is plausible: score >= pass_below. NaN refers. `reason` is set to a constant sentence.
+SeamDecision seam_conformal_decide(float score, float pass_below, float reject_above, const char **reason);
+
+// model.json's (or an adapter's metadata's) `calibration` object.
+bool seam_calibration_parse(SeamCalibration *c, const SeamConfig *config, JsonObject *object, const char *where, GError **error);
+JsonObject *seam_calibration_print(const SeamCalibration *c, const SeamConfig *config);

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// One window's tokens to one result: each task that is asked for and ready adds its part. It owns nothing; scratch is in the run's arena
+// and released. A result that is not a number is refused (SEAM_DEVICE_ERROR): no result is better than a wrong one.
+#include "core/decide.h"
+
+#include <math.h>
+#include <string.h>
+
+static const float most_score = 15;      // certain beyond single precision is not more certain
+static const float box_threshold = 0.5f; // of a cell's probability
+
+// ---- classify ------------------------------------------------------------------------------------------------------------------
+
+// probability = softmax(logits); returns the score, log((1 - p_good) / p_good) = log sum_c>0 exp(z_c) - z_0, in double.
+static double softmax(int32_t classes, const float *logits, float *probability) {
+    double most = -INFINITY, sum = 0, defects = 0;
+    for (int32_t c = 0; c < classes; c++)
+        most = fmax(most, logits[c]);
+    for (int32_t c = 0; c < classes; c++) {
+        double e = exp(logits[c] - most);
+        sum += e;
+        defects += c > 0 ? e : 0;
+    }
+    for (int32_t c = 0; c < classes; c++)
+        probability[c] = (float)(exp(logits[c] - most) / sum);
+    return log(defects) + most - logits[0];
+}
+
+static SeamStatus decide_classify(const SeamClassify *task, SeamRun *run, const SeamTokens *tokens, SeamWindowResult *r) {
+    SeamClassifyOut out;
+    SEAM_TRY(seam_classify_forward(task, run, tokens, &out, NULL));
+    if (out.present[0] == 0)
+        return SEAM_OK;
+    for (int32_t c = 0; c < task->classes; c++)
+        if (!isfinite(out.logits[c]))
+            return SEAM_DEVICE_ERROR;
+    double score = softmax(task->classes, out.logits, r->probability);
+    r->score = (float)fmin(fmax(score, -most_score), most_score);
+    int32_t worst = task->classes > 1 ? 1 : 0;
+    for (int32_t c = 2; c < task->classes; c++)
+        if (out.logits[c] > out.logits[worst])
+            worst = c;
+    for (int32_t m = 0; m < task->modalities; m++)
+        r->contribution[m] = out.contributions[m * task->classes + worst] - out.contributions[m * task->classes];
+    r->has_classify = true;
+    return SEAM_OK;
+}
+
+// ---- localise ------------------------------------------------------------------------------------------------------------------
+
+static float sigmoid(float x) { return 1 / (1 + expf(-x)); }
+
+// The picture with the highest value of any class; -1 when there is none. NaN anywhere: SEAM_DEVICE_ERROR.
+static SeamStatus choose_picture(const SeamLocaliseOut *out, int32_t defects, int32_t *picture) {
+    float best = -INFINITY;
+    *picture = -1;
+    for (int32_t p = 0; p < out->pictures; p++) {
+        size_t size = (size_t)defects * out->picture[p].side * out->picture[p].side;
+        for (size_t i = 0; i < size; i++) {
+            float z = out->logits[out->picture[p].offset + i];
+            if (!isfinite(z))
+                return SEAM_DEVICE_ERROR;
+            if (z > best) {
+                best = z;
+                *picture = p;
+            }
+        }
+    }
+    return SEAM_OK;
+}
+
+// Puts a box among those that are kept, highest score first; the last one falls out when there are too many.
+static void keep_box(SeamWindowResult *r, const SeamBox *box) {
+    int32_t at = r->n_boxes;
+    while (at > 0 && r->box[at - 1].score < box->score)
+        at--;
+    if (at == SEAM_MAX_BOXES)
+        return;
+    r->n_boxes = MIN(r->n_boxes + 1, SEAM_MAX_BOXES);
+    memmove(&r->box[at + 1], &r->box[at], (size_t)(r->n_boxes - 1 - at) * sizeof *box);
+    r->box[at] = *box;
+}
+
+static void find_boxes(const float *map, int32_t side, int32_t class_index, SeamWindowResult *r) {
+    SeamBox box[SEAM_MAX_BOXES];
+    int32_t n = seam_vision_boxes(map, side, side, box_threshold, box, SEAM_MAX_BOXES);
+    for (int32_t i = 0; i < n; i++) {
+        box[i].class_index = class_index;
+        keep_box(r, &box[i]);
+    }
+}
+
+static SeamStatus decide_localise(const SeamLocalise *task, SeamRun *run, const SeamTokens *tokens, SeamWindowResult *r) {
+    SeamLocaliseOut out;
+    int32_t chosen;
+    SEAM_TRY(seam_localise_forward(task, run, tokens, &out, NULL));
+    SEAM_TRY(choose_picture(&out, task->defects, &chosen));
+    if (chosen < 0)
+        return SEAM_OK;
+    const SeamLocalisePicture *p = &out.picture[chosen];
+    int32_t cells = p->side * p->side;
+    if (cells > SEAM_MAX_HEAT)
+        return SEAM_BAD_SHAPE;
+    r->heat_w = r->heat_h = p->side;
+    r->heat_modality = p->modality;
+    r->heat_time = tokens->seq_time[0] + p->t;
+    memset(r->heat, 0, (size_t)cells * sizeof *r->heat);
+    for (int32_t d = 0; d < task->defects; d++) {
+        float *map = out.logits + p->offset + (size_t)d * cells;
+        for (int32_t i = 0; i < cells; i++) {
+            map[i] = sigmoid(map[i]);
+            r->heat[i] = fmaxf(r->heat[i], map[i]);
+        }
+        find_boxes(map, p->side, d + 1, r);
+    }
+    return SEAM_OK;
+}
+
+// ---- anomaly -------------------------------------------------------------------------------------------------------------------
+
+static SeamStatus decide_anomaly(const SeamAnomaly *task, SeamRun *run, const SeamTokens *tokens, SeamWindowResult *r) {
+    float distance[SEAM_MAX_MODALITIES];
+    uint32_t scored;
+    double sum = 0;
+    SEAM_TRY(seam_anomaly_forward(task, run, tokens, distance, &scored));
+    for (int32_t m = 0; m < task->modalities; m++) {
+        if (!(scored >> m & 1))
+            continue;
+        if (!isfinite(distance[m]))
+            return SEAM_DEVICE_ERROR;
+        r->anomaly_of[m] = distance[m];
+        sum += distance[m];
+    }
+    r->has_anomaly = scored != 0;
+    r->anomaly = scored ? (float)(sum / __builtin_popcount(scored)) : 0;
+    return SEAM_OK;
+}
+
+// ---- the window ----------------------------------------------------------------------------------------------------------------
+
+static void begin_result(const SeamModel *model, const SeamTokens *tokens, uint32_t expected, const float *expert_use, SeamWindowResult *r) {
+    memset(r, 0, sizeof *r);
+    r->time = tokens->seq_time[0];
+    r->duration = model->config.window;
+    for (int32_t i = 0; i < tokens->n; i++)
+        r->present |= 1u << tokens->place[i].modality;
+    for (int32_t m = 0; m < model->config.n_modalities; m++) {
+        r->anomaly_of[m] = NAN;
+        if (expected >> m & 1 && !model->config.modality[m].sparse && !(r->present >> m & 1))
+            r->missing |= 1u << m;
+    }
+    if (expert_use)
+        memcpy(r->expert_use, expert_use, (size_t)model->config.experts * sizeof *expert_use);
+}
+
+static SeamStatus decide_task(const SeamModel *model, int32_t task, SeamRun *run, const SeamTokens *tokens, SeamWindowResult *r) {
+    switch (model->config.task[task].kind) {
+    case SEAM_TASK_CLASSIFY: return decide_classify(&model->task[task].classify, run, tokens, r);
+    case SEAM_TASK_LOCALISE: return decide_localise(&model->task[task].localise, run, tokens, r);
+    case SEAM_TASK_ANOMALY: return decide_anomaly(&model->task[task].anomaly, run, tokens, r);
+    }
+    return SEAM_BAD_SHAPE;
+}
+
+SeamStatus seam_decide(const SeamModel *model, SeamRun *run, const SeamTokens *tokens, int32_t window, uint32_t tasks, uint32_t expected,
+                       const float *expert_use, SeamWindowResult *result) {
+    int32_t first = tokens->seq_start[window], start[2] = {0, tokens->seq_start[window + 1] - first};
+    SeamTokens one = {.n = start[1], .dim = tokens->dim, .seqs = 1, .x = tokens->x + (size_t)first * tokens->dim, .seq_start = start,
+                      .seq_time = tokens->seq_time + window, .place = tokens->place + first};
+    begin_result(model, &one, expected, expert_use, result);
+    if (one.n == 0)
+        return SEAM_OK;
+    size_t mark = seam_arena_mark(run->arena);
+    SeamStatus status = SEAM_OK;
+    for (int32_t t = 0; t < model->config.n_tasks && status == SEAM_OK; t++) {
+        if (tasks >> t & 1 && seam_model_task_ready(model, t))
+            status = decide_task(model, t, run, &one, result);
+        seam_arena_release(run->arena, mark);
+    }
+    return status;
+}
+
+size_t seam_decide_bytes(const SeamModel *model, int32_t tokens) {
+    size_t most = 0;
+    for (int32_t t = 0; t < model->config.n_tasks; t++)
+        switch (model->config.task[t].kind) {
+        case SEAM_TASK_CLASSIFY: most = MAX(most, seam_classify_bytes(&model->task[t].classify, tokens, 1, false)); break;
+        case SEAM_TASK_LOCALISE: most = MAX(most, seam_localise_bytes(&model->task[t].localise, tokens, false)); break;
+        case SEAM_TASK_ANOMALY: most = MAX(most, seam_anomaly_bytes(&model->task[t].anomaly, 1)); break;
+        }
+    return most;
+}

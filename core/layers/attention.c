@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Gated multi-head attention over a pattern of keys.
+//
+//   q, k, v = x Wqkv^T + bqkv                      x [n, dim], each [n, heads, dim / heads]
+//   g = sigmoid(x Wg^T + bg)                       [n, heads]
+//   m[i, h] = g[i, h] * sum_j softmax_j(q[i, h] . k[j, h] / sqrt(dim / heads)) v[j, h]
+//   y += m Wo^T + bo
+//
+// Source: Vaswani 2017, sec. 3.2 (the scale is that of a head's width, not of the model's); the
+// gate: Qiu 2025, "Gated attention for large language models", position G1, one number a head. In
+// inference g below the threshold is a closed head, whose work the kernel skips.
+//
+// Backward, with the gradient of sigmoid dg * g * (1 - g): dm = dy Wo, then the kernel gives dq,
+// dk, dv, dg; dx = [dq dk dv] Wqkv + (dg g (1 - g)) Wg.
+#include "core/layers/attention.h"
+
+#include <math.h>
+
+void seam_attention_declare(SeamAttentionLayer *a, SeamParams *params, const char *prefix,
+                            int32_t dim, int32_t heads) {
+    g_autofree char *qkv = g_strconcat(prefix, ".qkv", NULL);
+    g_autofree char *gate = g_strconcat(prefix, ".gate", NULL);
+    g_autofree char *out = g_strconcat(prefix, ".out", NULL);
+    *a = (SeamAttentionLayer){.dim = dim, .heads = heads};
+    seam_linear_declare(&a->qkv, params, qkv, dim, 3 * dim, true);
+    seam_linear_declare(&a->gate, params, gate, dim, heads, true);
+    seam_linear_declare(&a->out, params, out, dim, dim, true);
+    a->gate.bias->init = SEAM_INIT_TWO;
+}
+
+static SeamAttention describe(const SeamAttentionLayer *a, const SeamAttentionSaved *s) {
+    const SeamPattern *p = &s->pattern;
+    return (SeamAttention){
+        .q = s->qkv,
+        .k = s->qkv + a->dim,
+        .v = s->qkv + 2 * a->dim,
+        .ld = 3 * a->dim,
+        .gate = s->gate,
+        .gate_threshold = s->gate_threshold,
+        .scale = 1.0f / sqrtf((float)(a->dim / a->heads)),
+        .n = p->n,
+        .heads = a->heads,
+        .head_dim = a->dim / a->heads,
+        .seq_start = p->seq_start,
+        .seqs = p->seqs,
+        .key_start = p->key_start,
+        .key_index = p->key_index,
+    };
+}
+
+static SeamStatus alloc_saved(const SeamAttentionLayer *a, SeamRun *run, bool train,
+                              SeamAttentionSaved *s) {
+    size_t tokens = (size_t)s->pattern.n * a->dim, heads = (size_t)s->pattern.n * a->heads;
+    s->qkv = SEAM_NEW(run->arena, float, 3 * tokens);
+    s->gate = SEAM_NEW(run->arena, float, heads);
+    s->mixed = SEAM_NEW(run->arena, float, tokens);
+    s->lse = train ? SEAM_NEW(run->arena, float, heads) : NULL;
+    return s->qkv && s->gate && s->mixed && (s->lse || !train) ? SEAM_OK : SEAM_NO_MEMORY;
+}
+
+SeamStatus seam_attention_forward(const SeamAttentionLayer *a, SeamRun *run,
+                                  const SeamPattern *pattern, float gate_threshold, const float *x,
+                                  float *y, SeamAttentionSaved *saved) {
+    const SeamKernels *k = run->kernels;
+    size_t mark = seam_arena_mark(run->arena);
+    int32_t n = pattern->n;
+    SeamAttentionSaved scratch, *s = saved ? saved : &scratch;
+    *s = (SeamAttentionSaved){.pattern = *pattern, .gate_threshold = gate_threshold, .x = x};
+    SEAM_TRY(alloc_saved(a, run, saved != NULL, s));
+    SEAM_TRY(seam_linear_forward(&a->qkv, run, n, x, s->qkv));
+    SEAM_TRY(seam_linear_forward(&a->gate, run, n, x, s->gate));
+    SEAM_TRY(k->sigmoid((size_t)n * a->heads, s->gate, s->gate));
+    SeamAttention attention = describe(a, s);
+    SEAM_TRY(k->attention(&attention, s->mixed, s->lse));
+    SEAM_TRY(seam_linear_forward_add(&a->out, run, n, s->mixed, y));
+    if (!saved)
+        seam_arena_release(run->arena, mark);
+    return SEAM_OK;
+}
+
+SeamStatus seam_attention_backward(const SeamAttentionLayer *a, SeamRun *run,
+                                   const SeamAttentionSaved *s, const float *dy, float *dx) {
+    size_t mark = seam_arena_mark(run->arena);
+    int32_t n = s->pattern.n;
+    size_t tokens = (size_t)n * a->dim, heads = (size_t)n * a->heads;
+    float *dmixed = SEAM_NEW(run->arena, float, tokens);
+    float *dqkv = SEAM_NEW(run->arena, float, 3 * tokens);
+    float *dgate = SEAM_NEW(run->arena, float, heads);
+    if (!dmixed || !dqkv || !dgate)
+        return SEAM_NO_MEMORY;
+    SEAM_TRY(seam_linear_backward(&a->out, run, n, s->mixed, dy, dmixed, false));
+    SeamAttention attention = describe(a, s);
+    SEAM_TRY(run->kernels->attention_backward(&attention, s->mixed, s->lse, dmixed, dqkv,
+                                              dqkv + a->dim, dqkv + 2 * a->dim, dgate));
+    for (size_t i = 0; i < heads; i++)
+        dgate[i] *= s->gate[i] * (1 - s->gate[i]);
+    SEAM_TRY(seam_linear_backward(&a->qkv, run, n, s->x, dqkv, dx, false));
+    SEAM_TRY(seam_linear_backward(&a->gate, run, n, s->x, dgate, dx, true));
+    seam_arena_release(run->arena, mark);
+    return SEAM_OK;
+}
+
+size_t seam_attention_bytes(const SeamAttentionLayer *a, int32_t n, bool train, size_t *kept) {
+    size_t tokens = seam_arena_bytes((size_t)n * a->dim, sizeof(float));
+    size_t heads = seam_arena_bytes((size_t)n * a->heads, sizeof(float));
+    *kept = train ? 4 * tokens + 2 * heads : 0;
+    return 4 * tokens + heads;
+}

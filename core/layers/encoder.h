@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// One encoder layer: token mixer and mixture of experts, pre-norm, each added to the residual
+// stream. It owns the parameters "encoder.L.*". It sees each sequence alone.
+#pragma once
+
+#include "core/layers/attention.h"
+#include "core/layers/moe.h"
+#include "core/layers/norm.h"
+
+typedef struct {
+    SeamMixer mixer;
+    float gate_threshold; // in inference
+    SeamNorm norm1, norm2;
+    SeamAttentionLayer attention;
+    SeamMoe moe;
+} SeamEncoderLayer;
+
+// Of one layer; all in the arena of the forward pass.
+typedef struct {
+    int32_t n;
+    SeamNormSaved norm1, norm2; // before the mixer, before the experts
+    SeamAttentionSaved attention;
+    SeamMoeSaved moe;
+} SeamEncoderSaved;
+
+// shared_a: the router matrix of layer 0 where layers share it, else NULL.
+void seam_encoder_declare(SeamEncoderLayer *layer, SeamParams *params, const SeamConfig *config,
+                          int32_t index, SeamTensor *shared_a);
+
+// x [n, dim] in place; pattern: of the layer's mixer. saved: NULL in inference. use: see
+// seam_moe_forward.
+SeamStatus seam_encoder_forward(const SeamEncoderLayer *layer, SeamRun *run,
+                                const SeamPattern *pattern, float *x, float *use,
+                                SeamEncoderSaved *saved);
+// dx [n, dim] in place: of the output in, of the input out.
+SeamStatus seam_encoder_backward(const SeamEncoderLayer *layer, SeamRun *run,
+                                 const SeamEncoderSaved *saved, float balance, double *balance_loss,
+                                 float *dx);
+// Bytes of arena at most, without the pattern's: of scratch, and in *kept what stays after a
+// forward pass with `train`.
+size_t seam_encoder_bytes(const SeamEncoderLayer *layer, int32_t n, bool train, size_t *kept);

@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Sensor front end. A window x [samples, channels] is cut into stretches of `patch` samples. A
+// stretch of a channel is valid when at most half of it is missing; its holes take the last valid
+// value before them (the first ones the first valid value).
+//
+//   z      = (x - mean_c) / std_c                                                    [patch]
+//   time   = for each of `bins` bins: the mean of z, and
+//            (log(1e-3 + RMS of z around that mean) + 3.5) / 3.5                     [2 bins]
+//   X      = F (Hann . z[frame]), frames of fft samples, fft/2 apart            [frames, fft + 2]
+//   P_k    = mean over frames of (Re X_k^2 + Im X_k^2) / sum Hann^2                  [fft/2 + 1]
+//   freq   = for each band: (log(1e-6 + mean of P_k over its bins) + 5) / 5          [bands]
+//   f_time = W_t time + b_t + channel_c,   f_freq = W_f freq + b_f + channel_c       [dim]
+//
+// P is Welch's estimate (Welch 1967): white noise of variance 1 gives 1 in every bin.
+// The spectrum is a linear map, so F (with the window folded in) is a fixed matrix and X one matrix
+// product. Bands are evenly spaced in log frequency from rate/fft to rate/2, at least one bin each.
+// The constants bring both logarithms to about -1 .. 1. Tokens of a valid stretch stand together
+// (time, then frequency), so that token rows are [valid, tokens of each, dim] and both products
+// write straight into them. Backward: dW += df^T features; db, dchannel += rows of df.
+#include "core/layers/sensor_embed.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static int32_t bins_of(const SeamSensorEmbed *e) {
+    return e->fft / 2 + 1;
+}
+static int32_t frames_of(const SeamSensorEmbed *e) {
+    return e->bands ? 1 + (e->patch - e->fft) / (e->fft / 2) : 0;
+}
+static int32_t tokens_of_each(const SeamSensorEmbed *e) {
+    return e->bands ? 2 : 1;
+}
+
+// Rows k: Hann . cos(2 pi k i / fft), then the sines, scaled so that the squares are P_k.
+static void fill_fourier(SeamSensorEmbed *e) {
+    double energy = 0;
+    for (int32_t i = 0; i < e->fft; i++) {
+        double hann = 0.5 - 0.5 * cos(2 * G_PI * i / e->fft);
+        energy += hann * hann;
+    }
+    for (int32_t k = 0; k < bins_of(e); k++)
+        for (int32_t i = 0; i < e->fft; i++) {
+            double hann = (0.5 - 0.5 * cos(2 * G_PI * i / e->fft)) / sqrt(energy);
+            double angle = 2 * G_PI * ((int64_t)k * i % e->fft) / e->fft;
+            e->fourier[(size_t)k * e->fft + i] = (float)(hann * cos(angle));
+            e->fourier[((size_t)bins_of(e) + k) * e->fft + i] = (float)(hann * sin(angle));
+        }
+}
+
+static void fill_bands(SeamSensorEmbed *e) {
+    int32_t last = e->fft / 2;
+    for (int32_t b = 0; b < e->bands; b++) {
+        int32_t first = (int32_t)pow(last, (double)b / e->bands);
+        int32_t end = (int32_t)pow(last, (b + 1.0) / e->bands);
+        e->band[2 * b] = CLAMP(first, 1, last);
+        e->band[2 * b + 1] = b == e->bands - 1 ? last + 1 : MAX(e->band[2 * b] + 1, end);
+    }
+}
+
+static SeamTensor *declare(SeamParams *params, const char *modality, const char *what,
+                           SeamInit init, bool decay, int32_t d0, int32_t d1) {
+    char name[SEAM_NAME_LENGTH + 32];
+    snprintf(name, sizeof name, "embed.%s.%s", modality, what);
+    return seam_params_declare(params, name, init, decay, d0, d1, 0, 0);
+}
+
+bool seam_sensor_embed_declare(SeamSensorEmbed *e, SeamParams *params, const SeamConfig *config,
+                               int32_t modality) {
+    const SeamModality *m = &config->modality[modality];
+    const SeamSensorConfig *s = &m->sensor;
+    *e = (SeamSensorEmbed){.modality = modality,
+                           .channels = m->channels,
+                           .dim = config->dim,
+                           .patch = s->patch,
+                           .samples = (int32_t)lround(config->window * s->rate),
+                           .bins = s->time_bins,
+                           .fft = s->fft,
+                           .bands = s->bands,
+                           .rate = s->rate};
+    for (int32_t c = 0; c < m->channels; c++) {
+        e->mean[c] = m->mean[c];
+        e->inverse_std[c] = 1.0f / m->std[c];
+    }
+    e->time_weight =
+        declare(params, m->name, "time.weight", SEAM_INIT_LINEAR, true, e->dim, 2 * e->bins);
+    e->time_bias = declare(params, m->name, "time.bias", SEAM_INIT_ZERO, false, e->dim, 0);
+    e->channel = declare(params, m->name, "channel", SEAM_INIT_SMALL, false, e->channels, e->dim);
+    if (e->bands == 0)
+        return true;
+    e->frequency_weight =
+        declare(params, m->name, "frequency.weight", SEAM_INIT_LINEAR, true, e->dim, e->bands);
+    e->frequency_bias =
+        declare(params, m->name, "frequency.bias", SEAM_INIT_ZERO, false, e->dim, 0);
+    e->fourier = g_try_new(float, 2 * (size_t)bins_of(e) * e->fft);
+    e->band = g_try_new(int32_t, 2 * (size_t)e->bands);
+    if (!e->fourier || !e->band) {
+        seam_sensor_embed_clear(e);
+        return false;
+    }
+    fill_fourier(e);
+    fill_bands(e);
+    return true;
+}
+
+void seam_sensor_embed_clear(SeamSensorEmbed *e) {
+    g_clear_pointer(&e->fourier, g_free);
+    g_clear_pointer(&e->band, g_free);
+}
+
+// ---- features -----------------------------------------------------------------------------------
+
+// x: the stretch's first sample of the channel; samples are `channels` apart.
+static bool stretch_valid(const SeamSensorEmbed *e, const float *x) {
+    int32_t missing = 0;
+    for (int32_t i = 0; i < e->patch; i++)
+        missing += !isfinite(x[(size_t)i * e->channels]);
+    return 2 * missing <= e->patch;
+}
+
+static void normalise_stretch(const SeamSensorEmbed *e, int32_t channel, const float *x, float *z) {
+    int32_t first = 0;
+    while (!isfinite(x[(size_t)first * e->channels]))
+        first++;
+    float last = x[(size_t)first * e->channels];
+    for (int32_t i = 0; i < e->patch; i++) {
+        if (isfinite(x[(size_t)i * e->channels]))
+            last = x[(size_t)i * e->channels];
+        z[i] = (last - e->mean[channel]) * e->inverse_std[channel];
+    }
+}
+
+static void time_features(const SeamSensorEmbed *e, const float *z, float *out) {
+    int32_t n = e->patch / e->bins;
+    for (int32_t b = 0; b < e->bins; b++) {
+        double sum = 0, squares = 0;
+        for (int32_t i = 0; i < n; i++)
+            sum += z[b * n + i];
+        for (int32_t i = 0; i < n; i++)
+            squares += (z[b * n + i] - sum / n) * (z[b * n + i] - sum / n);
+        out[b] = (float)(sum / n);
+        out[e->bins + b] = (float)((log(1e-3 + sqrt(squares / n)) + 3.5) / 3.5);
+    }
+}
+
+// spectrum [frames, 2 * bins of the transform] of one stretch.
+static void pool_bands(const SeamSensorEmbed *e, const float *spectrum, float *out) {
+    int32_t bins = bins_of(e), frames = frames_of(e);
+    for (int32_t b = 0; b < e->bands; b++) {
+        double power = 0;
+        for (int32_t f = 0; f < frames; f++)
+            for (int32_t k = e->band[2 * b]; k < e->band[2 * b + 1]; k++) {
+                double re = spectrum[(size_t)f * 2 * bins + k],
+                       im = spectrum[(size_t)f * 2 * bins + bins + k];
+                power += re * re + im * im;
+            }
+        power /= (double)frames * (e->band[2 * b + 1] - e->band[2 * b]);
+        out[b] = (float)((log(1e-6 + power) + 5) / 5);
+    }
+}
+
+// z [rows, patch] -> out [rows, bands].
+static SeamStatus frequency_features(const SeamSensorEmbed *e, SeamRun *run, int32_t rows,
+                                     const float *z, float *out) {
+    size_t mark = seam_arena_mark(run->arena);
+    int32_t frames = frames_of(e), width = 2 * bins_of(e);
+    float *frame = SEAM_NEW(run->arena, float, (size_t)rows *frames * e->fft);
+    float *spectrum = SEAM_NEW(run->arena, float, (size_t)rows *frames *width);
+    if (!frame || !spectrum)
+        return SEAM_NO_MEMORY;
+    for (int32_t r = 0; r < rows; r++)
+        for (int32_t f = 0; f < frames; f++)
+            memcpy(frame + ((size_t)r * frames + f) * e->fft,
+                   z + (size_t)r * e->patch + (size_t)f * (e->fft / 2), e->fft * sizeof *frame);
+    SEAM_TRY(run->kernels->gemm(false, true, rows * frames, width, e->fft, frame, e->fft,
+                                e->fourier, e->fft, 0, spectrum, width));
+    for (int32_t r = 0; r < rows; r++)
+        pool_bands(e, spectrum + (size_t)r * frames * width, out + (size_t)r * e->bands);
+    seam_arena_release(run->arena, mark);
+    return SEAM_OK;
+}
+
+static SeamPlace place_of(const SeamSensorEmbed *e, int32_t stretch, int32_t channel,
+                          SeamDomain domain) {
+    return (SeamPlace){.t = (float)((stretch + 0.5) * e->patch / e->rate),
+                       .channel = (uint16_t)channel,
+                       .modality = (uint8_t)e->modality,
+                       .domain = (uint8_t)domain};
+}
+
+// Features and places of one window's valid stretches; their number was counted before.
+static SeamStatus window_features(const SeamSensorEmbed *e, SeamRun *run,
+                                  const SeamSensorWindow *window, int32_t rows, float *time,
+                                  float *frequency, SeamPlace *place) {
+    size_t mark = seam_arena_mark(run->arena);
+    int32_t row = 0, each = tokens_of_each(e);
+    float *z = SEAM_NEW(run->arena, float, (size_t)rows * e->patch);
+    if (!z)
+        return SEAM_NO_MEMORY;
+    for (int32_t s = 0; s < e->samples / e->patch; s++)
+        for (int32_t c = 0; c < e->channels; c++) {
+            const float *x = window->x + (size_t)s * e->patch * e->channels + c;
+            if (!stretch_valid(e, x))
+                continue;
+            normalise_stretch(e, c, x, z + (size_t)row * e->patch);
+            time_features(e, z + (size_t)row * e->patch, time + (size_t)row * 2 * e->bins);
+            for (int32_t d = 0; d < each; d++)
+                place[row * each + d] =
+                    place_of(e, s, c, d ? SEAM_DOMAIN_FREQUENCY : SEAM_DOMAIN_TIME);
+            row++;
+        }
+    if (e->bands && rows > 0)
+        SEAM_TRY(frequency_features(e, run, rows, z, frequency));
+    seam_arena_release(run->arena, mark);
+    return SEAM_OK;
+}
+
+static int32_t count_valid(const SeamSensorEmbed *e, const SeamSensorWindow *window) {
+    int32_t count = 0;
+    for (int32_t s = 0; s < e->samples / e->patch; s++)
+        for (int32_t c = 0; c < e->channels; c++)
+            count += stretch_valid(e, window->x + (size_t)s * e->patch * e->channels + c);
+    return count;
+}
+
+// ---- the layer ----------------------------------------------------------------------------------
+
+// x += features W^T, in rows `each` tokens apart that hold bias and channel vector already.
+static SeamStatus add_products(const SeamSensorEmbed *e, const SeamKernels *k, int32_t valid,
+                               const float *time, const float *frequency, const SeamPlace *place,
+                               float *x) {
+    int32_t each = tokens_of_each(e), ld = each * e->dim;
+    for (int32_t i = 0; i < valid * each; i++) {
+        const float *bias =
+            place[i].domain == SEAM_DOMAIN_TIME ? e->time_bias->data : e->frequency_bias->data;
+        memcpy(x + (size_t)i * e->dim, bias, e->dim * sizeof *x);
+        SEAM_TRY(k->add((size_t)e->dim, e->channel->data + (size_t)place[i].channel * e->dim,
+                        x + (size_t)i * e->dim));
+    }
+    if (valid == 0)
+        return SEAM_OK;
+    SEAM_TRY(k->gemm(false, true, valid, e->dim, 2 * e->bins, time, 2 * e->bins,
+                     e->time_weight->data, 2 * e->bins, 1, x, ld));
+    if (e->bands)
+        SEAM_TRY(k->gemm(false, true, valid, e->dim, e->bands, frequency, e->bands,
+                         e->frequency_weight->data, e->bands, 1, x + e->dim, ld));
+    return SEAM_OK;
+}
+
+static SeamStatus new_tokens(const SeamSensorEmbed *e, SeamRun *run, int32_t windows,
+                             const SeamSensorWindow *window, SeamTokens *out) {
+    int32_t n = 0;
+    *out = (SeamTokens){.dim = e->dim,
+                        .seqs = windows,
+                        .seq_start = SEAM_NEW(run->arena, int32_t, windows + 1),
+                        .seq_time = SEAM_NEW(run->arena, double, windows)};
+    if (!out->seq_start || !out->seq_time)
+        return SEAM_NO_MEMORY;
+    out->seq_start[0] = 0;
+    for (int32_t w = 0; w < windows; w++) {
+        if (window[w].samples != e->samples)
+            return SEAM_BAD_SHAPE;
+        n += tokens_of_each(e) * count_valid(e, &window[w]);
+        out->seq_start[w + 1] = n;
+        out->seq_time[w] = window[w].time;
+    }
+    out->n = n;
+    out->x = SEAM_NEW(run->arena, float, (size_t)n * e->dim);
+    out->place = SEAM_NEW(run->arena, SeamPlace, n);
+    return out->x && out->place ? SEAM_OK : SEAM_NO_MEMORY;
+}
+
+SeamStatus seam_sensor_embed_forward(const SeamSensorEmbed *e, SeamRun *run, int32_t windows,
+                                     const SeamSensorWindow *window, SeamTokens *features,
+                                     SeamSensorEmbedSaved *saved) {
+    SEAM_TRY(new_tokens(e, run, windows, window, features));
+    int32_t each = tokens_of_each(e), valid = features->n / each;
+    size_t mark = seam_arena_mark(run->arena);
+    float *time = SEAM_NEW(run->arena, float, (size_t)valid * 2 * e->bins);
+    float *frequency = SEAM_NEW(run->arena, float, (size_t)valid * e->bands);
+    if (!time || !frequency)
+        return SEAM_NO_MEMORY;
+    for (int32_t w = 0; w < windows; w++) {
+        int32_t first = features->seq_start[w] / each,
+                rows = features->seq_start[w + 1] / each - first;
+        SEAM_TRY(window_features(e, run, &window[w], rows, time + (size_t)first * 2 * e->bins,
+                                 frequency + (size_t)first * e->bands,
+                                 features->place + (size_t)first * each));
+    }
+    SEAM_TRY(add_products(e, run->kernels, valid, time, frequency, features->place, features->x));
+    if (saved) {
+        saved->valid = valid;
+        saved->time_features = time;
+        saved->frequency_features = frequency;
+        saved->place = features->place;
+    } else {
+        seam_arena_release(run->arena, mark);
+    }
+    return SEAM_OK;
+}
+
+SeamStatus seam_sensor_embed_backward(const SeamSensorEmbed *e, SeamRun *run,
+                                      const SeamSensorEmbedSaved *saved, const float *dfeatures) {
+    const SeamKernels *k = run->kernels;
+    int32_t each = tokens_of_each(e), ld = each * e->dim, valid = saved->valid;
+    for (int32_t i = 0; i < valid * each; i++) {
+        const SeamPlace *place = &saved->place[i];
+        const float *df = dfeatures + (size_t)i * e->dim;
+        SEAM_TRY(k->add((size_t)e->dim, df,
+                        place->domain == SEAM_DOMAIN_TIME ? e->time_bias->grad
+                                                          : e->frequency_bias->grad));
+        SEAM_TRY(k->add((size_t)e->dim, df, e->channel->grad + (size_t)place->channel * e->dim));
+    }
+    if (valid == 0)
+        return SEAM_OK;
+    SEAM_TRY(k->gemm(true, false, e->dim, 2 * e->bins, valid, dfeatures, ld, saved->time_features,
+                     2 * e->bins, 1, e->time_weight->grad, 2 * e->bins));
+    if (e->bands)
+        SEAM_TRY(k->gemm(true, false, e->dim, e->bands, valid, dfeatures + e->dim, ld,
+                         saved->frequency_features, e->bands, 1, e->frequency_weight->grad,
+                         e->bands));
+    return SEAM_OK;
+}
+
+size_t seam_sensor_embed_bytes(const SeamSensorEmbed *e, int32_t windows, bool train) {
+    size_t rows = (size_t)(e->samples / e->patch) * e->channels, valid = rows * windows,
+           n = valid * tokens_of_each(e);
+    return seam_arena_bytes(windows + 1, sizeof(int32_t)) +
+           seam_arena_bytes(windows, sizeof(double)) + seam_arena_bytes(n * e->dim, sizeof(float)) +
+           seam_arena_bytes(n, sizeof(SeamPlace)) +
+           seam_arena_bytes(valid * 2 * e->bins, sizeof(float)) +
+           seam_arena_bytes(valid * e->bands, sizeof(float)) +
+           seam_arena_bytes(rows * e->patch, sizeof(float)) +
+           seam_arena_bytes(rows * frames_of(e) * e->fft, sizeof(float)) +
+           seam_arena_bytes(rows * frames_of(e) * 2 * bins_of(e), sizeof(float));
+}

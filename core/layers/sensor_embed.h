@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Sensor windows to features: for each stretch and channel a token of its course in time and one of
+// its spectrum. It owns the parameters "embed.MODALITY.*" of a sensor modality and constant tables
+// (free them with clear). It never fills gaps longer than half a stretch.
+#pragma once
+
+#include "core/layers/project.h"
+#include "core/sensor_window.h"
+
+typedef struct {
+    int32_t modality, channels, dim;
+    int32_t samples, patch, bins, fft, bands; // samples: of a full window
+    double rate;
+    float mean[SEAM_MAX_CHANNELS], inverse_std[SEAM_MAX_CHANNELS];
+    SeamTensor *time_weight, *time_bias; // "embed.NAME.time.weight|bias" [dim, 2 * bins], [dim]
+    SeamTensor *frequency_weight; // "embed.NAME.frequency.weight" [dim, bands]; NULL: bands is 0
+    SeamTensor *frequency_bias;   // "embed.NAME.frequency.bias" [dim]; NULL: bands is 0
+    SeamTensor *channel; // "embed.NAME.channel" [channels, dim]
+    float *fourier;      // Hann-windowed cosines, then sines [2 * (fft/2 + 1), fft]
+    int32_t *band;       // [bands, 2]: first bin, and the one after the last
+} SeamSensorEmbed;
+
+typedef struct {
+    int32_t valid;             // stretches of channels that gave tokens
+    float *time_features;      // [valid, 2 * bins]
+    float *frequency_features; // [valid, bands]
+    const SeamPlace *place;    // [valid * tokens of each]
+    SeamProjectSaved project;  // of the stage that follows (model.h)
+} SeamSensorEmbedSaved;
+
+// False when memory for the tables is short.
+bool seam_sensor_embed_declare(SeamSensorEmbed *e, SeamParams *params, const SeamConfig *config,
+                               int32_t modality);
+void seam_sensor_embed_clear(SeamSensorEmbed *e);
+
+// One sequence a window (empty when nothing in it is valid), tokens by stretch, channel, domain.
+// window[i].samples is the full window's.
+SeamStatus seam_sensor_embed_forward(const SeamSensorEmbed *e, SeamRun *run, int32_t windows,
+                                     const SeamSensorWindow *window, SeamTokens *features,
+                                     SeamSensorEmbedSaved *saved);
+// dfeatures [n, dim]. Samples have no gradient.
+SeamStatus seam_sensor_embed_backward(const SeamSensorEmbed *e, SeamRun *run,
+                                      const SeamSensorEmbedSaved *saved, const float *dfeatures);
+size_t seam_sensor_embed_bytes(const SeamSensorEmbed *e, int32_t windows, bool train);

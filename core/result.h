@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// What a decision says, for one window and for one weld, and its JSON (schema: docs/results-format.md). Plain structs, filled by the
+// tasks (window) and by weld.h (verdict); nobody else adds fields to the JSON.
+#pragma once
+
+#include "core/config.h"
+#include "core/vision.h"
+
+enum { SEAM_MAX_BOXES = 32, SEAM_MAX_HEAT = 64 * 64 };
+
+typedef enum { SEAM_PASS, SEAM_REJECT, SEAM_REFER } SeamDecision;
+const char *seam_decision_name(SeamDecision decision); // "pass", "reject", "refer"
+
+// One decision window. Modalities are bits (1 << index) of the configuration's list.
+typedef struct {
+    double time, duration;        // running time of the window, seconds
+    uint32_t present, missing;    // missing: expected (not sparse), but late or absent
+    float probability[SEAM_MAX_CLASSES]; // softmax over classes; valid when has_classify
+    float score;                  // log odds of a defect: log((1 - p_good) / p_good), cut to [-15, 15]
+    float contribution[SEAM_MAX_MODALITIES]; // what each present modality added to the score's margin (defect's best class minus good), logit units
+    float anomaly;                // mean over present modalities of anomaly_of; valid when has_anomaly
+    float anomaly_of[SEAM_MAX_MODALITIES]; // distance to good welds in standard deviations of held-back good ones
+    float expert_use[SEAM_MAX_EXPERTS];    // share of choices, sums to 1 (all 0: not known)
+    int32_t heat_w, heat_h;       // 0: no heat map
+    int32_t heat_modality;        // of the picture below
+    double heat_time;             // running time of the picture that the heat map is of: the one with the highest value in the window
+    float heat[SEAM_MAX_HEAT];    // [heat_h, heat_w], 0 .. 1: the highest defect class a cell
+    int32_t n_boxes;
+    SeamBox box[SEAM_MAX_BOXES];  // relative to that picture
+    bool has_classify, has_anomaly, arc_on;
+} SeamWindowResult;
+
+// One weld's verdict.
+typedef struct {
+    int64_t number;               // counts up from 1 in a stream
+    char source[128];             // the user's name for the weld or stream; may be ""
+    double start, end;            // running time, seconds
+    const char *bounds;           // "arc", "event", "file": how its ends were found
+    SeamDecision decision;
+    const char *reason;           // one short sentence: why this decision
+    int32_t class_index;          // most probable class (a defect when rejected; good when passed)
+    float confidence;             // its probability, 0 to 1
+    float score;                  // what the thresholds are compared with
+    bool score_is_anomaly;
+    float pass_below, reject_above; // the thresholds used; NAN when none is calibrated for what was present
+    float anomaly;                // NAN when not known
+    float probability[SEAM_MAX_CLASSES];
+    double place_time;            // running time of the worst window's middle, seconds
+    float place;                  // the same along the seam, 0 (start) to 1 (end)
+    float contribution[SEAM_MAX_MODALITIES]; // mean over windows
+    float expert_use[SEAM_MAX_EXPERTS];
+    uint32_t present, missing;    // present in at least one window; missing from at least half of them though expected
+    int32_t windows;
+    double clock_offset[SEAM_MAX_MODALITIES]; // time of an event on this modality minus its time on the reference, seconds; NAN: not measured
+    int32_t clock_reference;      // modality index, or -1
+} SeamVerdict;
+
+// One JSON object, without newline; g_free it. `fingerprint` is the model's.
+char *seam_window_result_print(const SeamWindowResult *r, const SeamConfig *config, const char *fingerprint);
+char *seam_verdict_print(const SeamVerdict *v, const SeamConfig *config, const char *fingerprint);

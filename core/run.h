@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// What every layer needs besides its parameters and inputs: the kernels of the chosen device and an arena for outputs, activations and
+// scratch. One SeamRun belongs to one thread. A layer's forward pass leaves in the arena exactly its outputs and, when training, what its
+// backward pass reads (a ...Saved struct); it releases its scratch.
+#pragma once
+
+#include <glib.h>
+
+#include "core/arena.h"
+#include "kernels/kernels.h"
+
+typedef struct {
+    const SeamKernels *kernels;
+    SeamArena *arena;
+} SeamRun;
+
+// Leave the function with the status when it is not SEAM_OK.
+#define SEAM_TRY(expression)                                                                                  \
+    do {                                                                                                      \
+        SeamStatus seam_try_status_ = (expression);                                                           \
+        if (seam_try_status_ != SEAM_OK)                                                                      \
+            return seam_try_status_;                                                                          \
+    } while (0)
+
+// The kernels of a device: "auto", "cpu", "ref". The one place where a backend is chosen. NULL with an error for others.
+const SeamKernels *seam_device_kernels(const char *device, GError **error);

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Tokens: what flows between the stages of the model. A ragged batch of sequences, each token with its place.
+// The struct is a view: whoever made it says who owns the memory (an arena, or a GstBuffer and its meta).
+#pragma once
+
+#include <stdint.h>
+
+typedef enum {
+    SEAM_DOMAIN_SUMMARY,   // one learnt token that sums its sequence up
+    SEAM_DOMAIN_PATCH,     // a patch of a picture
+    SEAM_DOMAIN_TIME,      // a stretch of one channel, as values over time
+    SEAM_DOMAIN_FREQUENCY, // the same stretch as a spectrum
+    SEAM_DOMAIN_WORD,      // a word of a text
+    SEAM_DOMAINS
+} SeamDomain;
+
+typedef enum { SEAM_STAGE_EMBEDDED, SEAM_STAGE_ENCODED, SEAM_STAGE_FUSED } SeamStage;
+const char *seam_stage_name(SeamStage stage); // "embedded", "encoded", "fused"
+
+// Where a token is. It travels with the token, so that merging or reordering loses nothing.
+typedef struct {
+    float t;          // seconds after its sequence's time
+    float x, y;       // centre in the picture, 0 to 1; 0 where it has none
+    uint16_t channel; // of the modality, from 0
+    uint8_t modality; // index into SeamConfig.modality
+    uint8_t domain;   // SeamDomain
+} SeamPlace;
+
+typedef struct {
+    int32_t n, dim, seqs;
+    float *x;           // [n, dim]
+    int32_t *seq_start; // [seqs + 1]
+    double *seq_time;   // [seqs] running time of each sequence's start, seconds
+    SeamPlace *place;   // [n]
+} SeamTokens;
+
+// How bright or how loud: one reading of a stream's level, by which arc-on is seen and clocks are compared.
+// video, photo: mean brightness, 0 to 1. sensors: the arc channel in its own unit. sound: RMS of full scale.
+typedef struct {
+    double time; // running time, seconds
+    float value;
+} SeamLevel;

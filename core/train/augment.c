@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Augmentation. Pictures: out(u) = light(in(1/2 + shift + (u - 1/2) * scale)), u in 0..1 each way, bilinear, edges repeated; light(v) = contrast * (v^gamma -
+// 1/2) + 1/2 + brightness, as a table of 256 bytes. Samples: x -> gain * x + offset + noise, a gain and an offset a channel.
+#include "core/train/augment.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct {
+    float dx, dy, scale;
+    bool flip;
+} Frame;
+
+static double both_ways(SeamRandom *random, double most) {
+    return most > 0 ? seam_random_range(random, -most, most) : 0;
+}
+
+static void make_light(const SeamAugment *a, SeamRandom *random, uint8_t table[256]) {
+    double gamma = exp(both_ways(random, a->gamma)), contrast = exp(both_ways(random, a->contrast)), brightness = both_ways(random, a->brightness);
+    for (int32_t i = 0; i < 256; i++) {
+        double v = contrast * (pow(i / 255.0, gamma) - 0.5) + 0.5 + brightness;
+        table[i] = (uint8_t)lrint(255 * fmin(fmax(v, 0), 1));
+    }
+}
+
+// Source position of each output column (or row): the left neighbour and the share of the right one, in 1/256.
+static void make_axis(int32_t size, float shift, float scale, bool flip, int32_t *left, int32_t *share) {
+    for (int32_t i = 0; i < size; i++) {
+        float u = (i + 0.5f) / size;
+        u = flip ? 1 - u : u;
+        float at = (0.5f + shift + (u - 0.5f) * scale) * size - 0.5f;
+        at = fminf(fmaxf(at, 0), (float)size - 1.001f);
+        left[i] = (int32_t)at;
+        share[i] = (int32_t)((at - left[i]) * 256);
+    }
+}
+
+static void warp(const Frame *f, int32_t size, int32_t channels, const uint8_t *light, const uint8_t *in, uint8_t *out) {
+    int32_t x[2048], xs[2048], y[2048], ys[2048];
+    make_axis(size, f->dx, f->scale, f->flip, x, xs);
+    make_axis(size, f->dy, f->scale, false, y, ys);
+    for (int32_t r = 0; r < size; r++) {
+        const uint8_t *top = in + (size_t)y[r] * size * channels, *low = top + (size_t)size * channels;
+        for (int32_t i = 0; i < size; i++)
+            for (int32_t c = 0; c < channels; c++) {
+                int32_t at = x[i] * channels + c, next = at + channels;
+                int32_t a = top[at] * (256 - xs[i]) + top[next] * xs[i], b = low[at] * (256 - xs[i]) + low[next] * xs[i];
+                *out++ = light[(a * (256 - ys[r]) + b * ys[r] + 32768) >> 16];
+            }
+    }
+}
+
+// Sum of four uniform bytes, less its mean: near enough to a normal, variance 4 (256^2 - 1) / 12.
+static float cheap_normal(uint32_t bits) {
+    int32_t sum = (int32_t)(bits & 255) + (int32_t)(bits >> 8 & 255) + (int32_t)(bits >> 16 & 255) + (int32_t)(bits >> 24);
+    return (float)(sum - 510) * (1 / 147.8f);
+}
+
+static void add_noise(SeamRandom *random, float sigma, size_t n, uint8_t *x) {
+    for (size_t i = 0; i < n; i += 2) {
+        uint64_t bits = seam_random_bits(random);
+        for (size_t j = i; j < n && j < i + 2; j++, bits >>= 32) {
+            float v = x[j] + sigma * cheap_normal((uint32_t)bits);
+            x[j] = v < 0 ? 0 : v > 255 ? 255 : (uint8_t)(v + 0.5f);
+        }
+    }
+}
+
+// What is left of a box in the new frame; false when less than a third is.
+static bool move_box(const Frame *f, SeamBox *b) {
+    float area = b->w * b->h / (f->scale * f->scale);
+    float x0 = 0.5f + (b->x - b->w / 2 - 0.5f - f->dx) / f->scale, x1 = x0 + b->w / f->scale;
+    float y0 = 0.5f + (b->y - b->h / 2 - 0.5f - f->dy) / f->scale, y1 = y0 + b->h / f->scale;
+    if (f->flip) {
+        float swap = x0;
+        x0 = 1 - x1;
+        x1 = 1 - swap;
+    }
+    x0 = fmaxf(x0, 0), y0 = fmaxf(y0, 0), x1 = fminf(x1, 1), y1 = fminf(y1, 1);
+    if (!(x1 > x0 && y1 > y0 && (x1 - x0) * (y1 - y0) > area / 3))
+        return false;
+    b->x = (x0 + x1) / 2, b->y = (y0 + y1) / 2, b->w = x1 - x0, b->h = y1 - y0;
+    return true;
+}
+
+void seam_augment_picture(const SeamAugment *a, SeamRandom *random, int32_t size, int32_t channels, const uint8_t *in, uint8_t *out, SeamBox *box,
+                          int32_t *n_boxes) {
+    uint8_t light[256];
+    Frame f = {.dx = (float)both_ways(random, a->shift), .dy = (float)both_ways(random, a->shift), .scale = (float)exp(both_ways(random, a->scale)),
+               .flip = seam_random_uniform(random) < 0.5 && a->flip};
+    make_light(a, random, light);
+    if (size > 1 && size <= 2048)
+        warp(&f, size, channels, light, in, out);
+    else
+        memcpy(out, in, (size_t)size * size * channels);
+    float sigma = (float)(a->noise * seam_random_uniform(random));
+    if (sigma > 0.5f)
+        add_noise(random, sigma, (size_t)size * size * channels, out);
+    int32_t kept = 0;
+    for (int32_t i = 0; i < *n_boxes; i++) {
+        SeamBox b = box[i];
+        if (move_box(&f, &b))
+            box[kept++] = b;
+    }
+    *n_boxes = kept;
+}
+
+void seam_augment_samples(const SeamAugment *a, SeamRandom *random, const SeamConfig *config, int32_t modality, int32_t samples, float *x) {
+    const SeamModality *m = &config->modality[modality];
+    float gain[SEAM_MAX_CHANNELS], offset[SEAM_MAX_CHANNELS], noise[SEAM_MAX_CHANNELS];
+    for (int32_t c = 0; c < m->channels; c++) {
+        gain[c] = (float)exp(a->gain * seam_random_normal(random));
+        offset[c] = (float)(a->offset[modality][c] * seam_random_normal(random));
+        noise[c] = (float)(a->sensor_noise * m->std[c] * seam_random_uniform(random));
+        if (m->channels > 1 && seam_random_uniform(random) < a->channel_dropout)
+            offset[c] = NAN;
+    }
+    for (int32_t i = 0; i < samples; i++)
+        for (int32_t c = 0; c < m->channels; c += 2) {
+            uint64_t bits = seam_random_bits(random);
+            for (int32_t k = c; k < m->channels && k < c + 2; k++, bits >>= 32) {
+                float *v = &x[(size_t)i * m->channels + k];
+                *v = gain[k] * *v + offset[k] + noise[k] * cheap_normal((uint32_t)bits);
+            }
+        }
+}
+
+uint32_t seam_augment_modalities(const SeamAugment *a, SeamRandom *random, uint32_t present) {
+    int32_t n = __builtin_popcount(present), chosen = seam_random_below(random, n > 0 ? n : 1);
+    bool alone = seam_random_uniform(random) < a->alone;
+    uint32_t kept = 0, one = 0;
+    for (uint32_t m = 0; m < SEAM_MAX_MODALITIES; m++) {
+        bool stays = seam_random_uniform(random) >= a->modality_dropout;
+        if (!(present >> m & 1))
+            continue;
+        if (chosen-- == 0)
+            one = 1u << m;
+        kept |= stays ? 1u << m : 0;
+    }
+    return alone || kept == 0 ? one : kept;
+}

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Evaluation. Windows go through the encoder one at a time, so that the share of each expert is that of the window; the encoded sequences are fused and decided
+// once for each subset of modalities that is asked for.
+#include "core/train/evaluate.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "core/error.h"
+#include "core/train/pass.h"
+
+static const size_t first_arena = (size_t)32 << 20, largest_arena = (size_t)8 << 30;
+
+struct SeamEvaluator {
+    SeamEvaluateOptions options;
+    SeamArena arena;
+    SeamBatch *batch; // of one window
+    SeamWindowResult result[SEAM_MAX_SUBSETS];
+    uint32_t use[SEAM_MAX_SUBSETS]; // modalities of the subset that the window has
+    float expert_use[SEAM_MAX_EXPERTS];
+    double arc_start, arc_end; // of the record; NaN: no arc was seen
+};
+
+SeamEvaluator *seam_evaluator_new(const SeamEvaluateOptions *options, GError **error) {
+    SeamEvaluator *e = g_new0(SeamEvaluator, 1);
+    e->options = *options;
+    if (!seam_arena_init(&e->arena, first_arena)) {
+        g_set_error(error, SEAM_ERROR, SEAM_ERROR_MEMORY, "no memory for the evaluation's arena");
+        g_clear_pointer(&e, g_free);
+    } else if (!(e->batch = seam_batch_new(&options->model->config, 1, error))) {
+        g_clear_pointer(&e, seam_evaluator_free);
+    }
+    return e;
+}
+
+void seam_evaluator_free(SeamEvaluator *e) {
+    if (!e)
+        return;
+    seam_batch_free(e->batch);
+    seam_arena_clear(&e->arena);
+    g_free(e);
+}
+
+// ---- one window ----------------------------------------------------------------------------------------------------------------
+
+static SeamStatus decide_subset(SeamEvaluator *e, SeamRun *run, const SeamPass *pass, int32_t i, uint32_t expected) {
+    const SeamEvaluateOptions *o = &e->options;
+    SeamTokens fused;
+    size_t mark = seam_arena_mark(run->arena);
+    SEAM_TRY(seam_pass_fuse_some(o->model, run, e->batch, pass, e->use[i], &fused));
+    SEAM_TRY(seam_decide(o->model, run, &fused, 0, o->tasks, expected, e->expert_use, &e->result[i]));
+    e->result[i].arc_on = e->arc_start < e->result[i].time + e->result[i].duration && e->arc_end >= e->result[i].time;
+    if (o->window)
+        o->window(o->user, i, &fused, &e->result[i]);
+    seam_arena_release(run->arena, mark);
+    return SEAM_OK;
+}
+
+static SeamStatus decide_window(SeamEvaluator *e, const uint32_t *subset, int32_t n, uint32_t present, uint32_t recorded) {
+    SeamRun run = {e->options.kernels, &e->arena};
+    SeamPass pass;
+    seam_arena_release(&e->arena, 0);
+    memset(e->expert_use, 0, sizeof e->expert_use);
+    SEAM_TRY(seam_pass_encode(e->options.model, &run, e->batch, false, e->expert_use, &pass));
+    double all = 0;
+    for (int32_t i = 0; i < e->options.model->config.experts; i++)
+        all += e->expert_use[i];
+    for (int32_t i = 0; i < e->options.model->config.experts && all > 0; i++)
+        e->expert_use[i] = (float)(e->expert_use[i] / all);
+    for (int32_t i = 0; i < n; i++) {
+        e->use[i] = subset[i] & present;
+        if (e->use[i])
+            SEAM_TRY(decide_subset(e, &run, &pass, i, subset[i] & recorded));
+    }
+    return SEAM_OK;
+}
+
+static bool run_window(SeamEvaluator *e, const SeamRecord *record, double start, const uint32_t *subset, int32_t n, uint32_t all, GError **error) {
+    memset(e->use, 0, sizeof e->use);
+    seam_batch_reset(e->batch);
+    uint32_t present = seam_batch_add(e->batch, record, start, all, e->options.frames, NULL, NULL);
+    if (present == 0)
+        return true;
+    for (;;) {
+        SeamStatus status = decide_window(e, subset, n, present, seam_record_present(record, &e->options.model->config));
+        size_t larger = MAX(e->arena.peak, e->arena.capacity + e->arena.capacity / 2);
+        if (status != SEAM_NO_MEMORY || larger > largest_arena || !seam_arena_reserve(&e->arena, larger))
+            return seam_status_check(status, record->name, error);
+    }
+}
+
+// ---- one recording -------------------------------------------------------------------------------------------------------------
+
+static bool has_arc(const SeamEvaluateOptions *o, const SeamRecord *record) {
+    const SeamConfig *config = &o->model->config;
+    double first = INFINITY, last = -INFINITY;
+    for (int32_t m = 0; m < config->n_modalities; m++)
+        for (int32_t i = 0; i < record->stream[m].n_levels && config->modality[m].arc_on > 0; i++)
+            if (record->stream[m].levels[i].value > config->modality[m].arc_on) {
+                first = fmin(first, record->stream[m].levels[i].time);
+                last = fmax(last, record->stream[m].levels[i].time);
+            }
+    return last - first >= o->weld.shortest;
+}
+
+SeamWeldTracker *seam_evaluate_tracker(const SeamEvaluateOptions *o, const SeamRecord *record) {
+    const SeamConfig *config = &o->model->config;
+    SeamWeldOptions options = o->weld;
+    if (!has_arc(o, record))
+        options.bounds = SEAM_BOUNDS_FILE;
+    SeamWeldTracker *t = seam_weld_tracker_new(config, o->calibration, &options);
+    seam_weld_tracker_set_source(t, record->name);
+    for (int32_t m = 0; m < config->n_modalities; m++)
+        seam_weld_tracker_levels(t, m, record->stream[m].levels, record->stream[m].n_levels);
+    return t;
+}
+
+void seam_evaluate_close(SeamWeldTracker *t, double now, SeamVerdict *verdict) {
+    memset(verdict, 0, sizeof *verdict);
+    g_autofree SeamVerdict *next = g_new0(SeamVerdict, 1);
+    while (seam_weld_tracker_poll(t, now, true, next))
+        if (next->windows > 0 && (verdict->windows == 0 || isnan(verdict->score) || next->score > verdict->score))
+            *verdict = *next;
+    seam_weld_tracker_free(t);
+}
+
+bool seam_evaluate_record(SeamEvaluator *e, const SeamRecord *record, const uint32_t *subset, int32_t n, SeamVerdict *verdict, GError **error) {
+    double window = e->options.model->config.window;
+    SeamWeldTracker *tracker[SEAM_MAX_SUBSETS];
+    uint32_t all = 0;
+    bool ok = true, arc = has_arc(&e->options, record);
+    e->arc_start = arc ? record->arc_start : NAN;
+    e->arc_end = arc ? record->arc_end : NAN;
+    for (int32_t i = 0; i < n; i++) {
+        tracker[i] = seam_evaluate_tracker(&e->options, record);
+        all |= subset[i];
+    }
+    int64_t first = (int64_t)floor(fmax(record->arc_start, 0) / window), last = (int64_t)ceil(record->arc_end / window);
+    for (int64_t k = first; ok && k < last; k++) {
+        ok = run_window(e, record, (double)k * window, subset, n, all, error);
+        for (int32_t i = 0; ok && i < n; i++)
+            if (e->use[i])
+                seam_weld_tracker_window(tracker[i], &e->result[i]);
+    }
+    for (int32_t i = 0; i < n; i++)
+        seam_evaluate_close(tracker[i], (double)last * window, &verdict[i]);
+    return ok;
+}
+
+// ---- many recordings -----------------------------------------------------------------------------------------------------------
+
+typedef struct {
+    const SeamConfig *config;
+    const SeamRecord *record; // the current one
+    GArray *found, *truth;    // of SeamMetricBox
+    int32_t pictures;
+    SeamWindowFunc window;
+    void *user;
+} Boxes;
+
+// Each window shows boxes in one picture of its own: that picture's true boxes are those to be found.
+static void gather_boxes(void *user, int32_t subset, const SeamTokens *fused, const SeamWindowResult *r) {
+    Boxes *b = user;
+    if (b->window)
+        b->window(b->user, subset, fused, r);
+    if (r->heat_w == 0 || !b->record->has_boxes || b->record->box_modality != r->heat_modality)
+        return;
+    SeamBox box[SEAM_MAX_BOXES];
+    int32_t n = seam_record_boxes(b->record, r->heat_modality, r->heat_time, box, SEAM_MAX_BOXES);
+    for (int32_t i = 0; i < n; i++)
+        g_array_append_val(b->truth, ((SeamMetricBox){b->pictures, box[i]}));
+    for (int32_t i = 0; i < r->n_boxes; i++)
+        g_array_append_val(b->found, ((SeamMetricBox){b->pictures, r->box[i]}));
+    b->pictures++;
+}
+
+typedef struct {
+    int32_t n;
+    float *score, *confidence;
+    bool *defect, *correct;
+} Lists;
+
+static void count_verdict(SeamEvaluation *out, Lists *l, const SeamRecord *r, const SeamVerdict *v) {
+    int32_t truth = out->binary ? r->defect : r->class_index, said = out->binary ? v->class_index > 0 : v->class_index;
+    if (v->score_is_anomaly && v->probability[0] == 0 && v->confidence == 0)
+        said = v->decision == SEAM_REJECT; // a model without classifier only rejects or does not
+    out->decisions[v->decision]++;
+    out->decisions_good[v->decision] += !r->defect;
+    out->good += !r->defect;
+    out->defect += r->defect;
+    if (truth >= 0 && said >= 0 && truth < out->classes && said < out->classes)
+        out->confusion[truth * out->classes + said]++;
+    l->score[l->n] = v->score;
+    l->defect[l->n] = r->defect;
+    l->confidence[l->n] = v->confidence;
+    l->correct[l->n++] = truth == said;
+}
+
+static bool evaluate_one(SeamEvaluator *e, const SeamEvaluateWhat *what, const SeamRecord *record, Lists *lists, SeamEvaluation *out, GError **error) {
+    g_autofree SeamVerdict *verdict = g_new0(SeamVerdict, 1);
+    if (!seam_evaluate_record(e, record, &what->only, 1, verdict, error))
+        return false;
+    if (verdict->windows > 0 && what->verdict)
+        what->verdict(what->user, record, verdict);
+    if (verdict->windows > 0 && record->label)
+        count_verdict(out, lists, record, verdict);
+    else
+        out->without_verdict += record->label != NULL;
+    return true;
+}
+
+static void finish(SeamEvaluation *out, const Lists *l, Boxes *b, double recall) {
+    out->n = l->n;
+    out->auroc = seam_metric_auroc(l->n, l->score, l->defect);
+    out->false_reject_rate = seam_metric_false_reject(l->n, l->score, l->defect, recall);
+    out->ece = out->binary ? NAN : seam_metric_ece(l->n, l->confidence, l->correct);
+    out->map50 = seam_metric_map50((int32_t)b->found->len, (SeamMetricBox *)(void *)b->found->data, (int32_t)b->truth->len,
+                                   (const SeamMetricBox *)(const void *)b->truth->data, b->config->n_classes);
+    seam_metric_classes(out->classes, out->confusion, &out->by_class);
+}
+
+bool seam_evaluate(const SeamEvaluateOptions *options, const SeamDataset *data, const SeamEvaluateWhat *what, SeamEvaluation *out, GError **error) {
+    Boxes boxes = {.config = &options->model->config, .window = options->window, .user = options->user,
+                   .found = g_array_new(FALSE, FALSE, sizeof(SeamMetricBox)), .truth = g_array_new(FALSE, FALSE, sizeof(SeamMetricBox))};
+    Lists lists = {0, g_new0(float, data->n + 1), g_new0(float, data->n + 1), g_new0(bool, data->n + 1), g_new0(bool, data->n + 1)};
+    SeamEvaluateOptions watched = *options;
+    watched.window = gather_boxes;
+    watched.user = &boxes;
+    memset(out, 0, sizeof *out);
+    out->binary = !data->own_classes;
+    out->classes = out->binary ? 2 : boxes.config->n_classes;
+    SeamEvaluator *e = seam_evaluator_new(&watched, error);
+    bool ok = e != NULL;
+    for (int32_t i = 0; ok && i < data->n; i++) {
+        boxes.record = &data->record[i];
+        if (!what->part || what->part[i] == what->which)
+            ok = evaluate_one(e, what, boxes.record, &lists, out, error);
+        if (what->progress)
+            what->progress(what->user, i + 1, data->n);
+    }
+    if (ok)
+        finish(out, &lists, &boxes, what->recall);
+    seam_evaluator_free(e);
+    g_array_unref(boxes.found);
+    g_array_unref(boxes.truth);
+    g_free(lists.score);
+    g_free(lists.confidence);
+    g_free(lists.defect);
+    g_free(lists.correct);
+    return ok;
+}
+
+// ---- printing ------------------------------------------------------------------------------------------------------------------
+
+static void put(JsonObject *o, const char *name, double value) {
+    if (isfinite(value))
+        json_object_set_double_member(o, name, value);
+}
+
+static JsonObject *decisions_object(const int32_t count[3]) {
+    JsonObject *o = json_object_new();
+    for (int32_t d = 0; d < 3; d++)
+        json_object_set_int_member(o, seam_decision_name((SeamDecision)d), count[d]);
+    return o;
+}
+
+static void put_classes(JsonObject *o, const SeamEvaluation *e, const SeamConfig *config) {
+    static const char *const binary[] = {"good", "defect"};
+    JsonObject *by_class = json_object_new();
+    JsonArray *confusion = json_array_new();
+    for (int32_t c = 0; c < e->classes; c++) {
+        JsonObject *one = json_object_new();
+        JsonArray *row = json_array_new();
+        put(one, "precision", e->by_class.precision[c]);
+        put(one, "recall", e->by_class.recall[c]);
+        put(one, "f1", e->by_class.f1[c]);
+        json_object_set_object_member(by_class, e->binary ? binary[c] : config->class_name[c], one);
+        for (int32_t k = 0; k < e->classes; k++)
+            json_array_add_int_element(row, e->confusion[c * e->classes + k]);
+        json_array_add_array_element(confusion, row);
+    }
+    json_object_set_object_member(o, "classes", by_class);
+    json_object_set_array_member(o, "confusion", confusion);
+}
+
+JsonObject *seam_evaluation_print(const SeamEvaluation *e, const SeamConfig *config) {
+    JsonObject *o = json_object_new();
+    put(o, "accuracy", e->by_class.accuracy);
+    put(o, "macro_f1", e->by_class.macro_f1);
+    put(o, "auroc", e->auroc);
+    put(o, "map50", e->map50);
+    put(o, "ece", e->ece);
+    put(o, "false_reject_rate", e->false_reject_rate);
+    json_object_set_int_member(o, "n", e->n);
+    json_object_set_int_member(o, "good", e->good);
+    json_object_set_int_member(o, "defect", e->defect);
+    json_object_set_int_member(o, "without_verdict", e->without_verdict);
+    json_object_set_boolean_member(o, "good_against_defect", e->binary);
+    json_object_set_object_member(o, "decisions", decisions_object(e->decisions));
+    json_object_set_object_member(o, "decisions_good", decisions_object(e->decisions_good));
+    put_classes(o, e, config);
+    return o;
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Whole welds through the model, as the pipeline does it: windows of the fixed grid, decide, weld tracker, verdict. And the measures over many welds.
+// An evaluator owns its scratch memory and may be used for one record after another.
+#pragma once
+
+#include "core/conformal.h"
+#include "core/decide.h"
+#include "core/train/dataset.h"
+#include "core/train/metrics.h"
+#include "core/weld.h"
+
+enum { SEAM_MAX_SUBSETS = 64 };
+
+// One window of one subset of modalities; tokens are valid during the call.
+typedef void (*SeamWindowFunc)(void *user, int32_t subset, const SeamTokens *fused, const SeamWindowResult *result);
+
+typedef struct {
+    const SeamModel *model;
+    const SeamKernels *kernels;
+    const SeamCalibration *calibration; // its thresholds, its kind of score
+    SeamWeldOptions weld;
+    int32_t frames;         // at most so many pictures of a stream a window, evenly chosen (0: all, as the pipeline)
+    uint32_t tasks;         // bits by config.task; UINT32_MAX: all that are ready
+    SeamWindowFunc window;  // may be NULL
+    void *user;
+} SeamEvaluateOptions;
+
+typedef struct SeamEvaluator SeamEvaluator;
+SeamEvaluator *seam_evaluator_new(const SeamEvaluateOptions *options, GError **error);
+void seam_evaluator_free(SeamEvaluator *e);
+
+// The weld tracker that judges one record: its levels are given already; without an arc the file bounds the weld.
+SeamWeldTracker *seam_evaluate_tracker(const SeamEvaluateOptions *options, const SeamRecord *record);
+// The verdict after the last window, of the arc with the highest score; frees the tracker. verdict->windows == 0: nothing was judged.
+void seam_evaluate_close(SeamWeldTracker *t, double now, SeamVerdict *verdict);
+
+// One verdict for each subset of modalities (bits; sequences are encoded once and fused a subset). Of several arcs in a recording the one with the
+// highest score counts. verdict[i].windows == 0: nothing of that subset was in the recording.
+bool seam_evaluate_record(SeamEvaluator *e, const SeamRecord *record, const uint32_t *subset, int32_t n, SeamVerdict *verdict, GError **error);
+
+typedef struct {
+    int32_t n, good, defect, without_verdict; // recordings with a label and a verdict; without: labelled but nothing to judge by
+    int32_t decisions[3];                     // by SeamDecision, of all n
+    int32_t decisions_good[3];
+    bool binary;                              // labels are not the model's classes: accuracy and confusion are good against defect
+    int32_t classes;
+    int32_t confusion[SEAM_MAX_CLASSES * SEAM_MAX_CLASSES];
+    SeamClassMetrics by_class;
+    double auroc, ece, map50, false_reject_rate;
+} SeamEvaluation;
+
+typedef struct {
+    const SeamPart *part;  // NULL: all records, else those of `which`
+    SeamPart which;
+    uint32_t only;         // modality bits
+    double recall;         // demanded, for the false-reject rate
+    void (*verdict)(void *user, const SeamRecord *record, const SeamVerdict *verdict); // may be NULL
+    void (*progress)(void *user, int32_t done, int32_t all);                           // may be NULL
+    void *user;
+} SeamEvaluateWhat;
+
+bool seam_evaluate(const SeamEvaluateOptions *options, const SeamDataset *data, const SeamEvaluateWhat *what, SeamEvaluation *out, GError **error);
+// With the keys accuracy, macro_f1, auroc, map50, ece, false_reject_rate, n and more; what is NaN is left out.
+JsonObject *seam_evaluation_print(const SeamEvaluation *e, const SeamConfig *config);

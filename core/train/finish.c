@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Finishing a model. The calibration part was never trained on and the validation part only measured; the memory comes from good welds of the training part, its
+// scale from good ones of the validation part.
+#include "core/train/finish.h"
+
+#include <glib/gstdio.h>
+#include <math.h>
+#include <string.h>
+
+#include "core/error.h"
+
+// ---- calibration ---------------------------------------------------------------------------------------------------------------
+
+// All sets of modalities that do not come now and then, the empty one last (for the sparse ones alone). With more than four only the whole, the whole less one,
+// and each alone: a calibration holds a few sets.
+static int32_t list_sets(const SeamConfig *config, uint32_t *set) {
+    uint32_t steady = 0;
+    int32_t n = 0;
+    for (int32_t m = 0; m < config->n_modalities; m++)
+        steady |= config->modality[m].sparse ? 0 : 1u << m;
+    int32_t all = __builtin_popcount(steady);
+    for (uint32_t s = steady; s > 0; s = (s - 1) & steady) {
+        int32_t count = __builtin_popcount(s);
+        if (all <= 4 || count == 1 || count >= all - 1)
+            set[n++] = s;
+    }
+    set[n++] = 0;
+    return n;
+}
+
+int32_t seam_calibrated_subsets(const SeamConfig *config, uint32_t present, uint32_t *subset) {
+    uint32_t set[1 << SEAM_MAX_MODALITIES], sparse = 0;
+    int32_t all = list_sets(config, set), n = 0;
+    for (int32_t m = 0; m < config->n_modalities; m++)
+        sparse |= config->modality[m].sparse ? 1u << m : 0;
+    for (int32_t i = 0; i < all && n < SEAM_CALIBRATED_SUBSETS; i++)
+        if ((set[i] & present) == set[i] && ((set[i] | sparse) & present) != 0)
+            subset[n++] = (set[i] | sparse) & present;
+    return n;
+}
+
+static bool calibrate_record(SeamCalibration *c, SeamEvaluator *e, const SeamConfig *config, const SeamRecord *record, SeamVerdict *verdict, GError **error) {
+    uint32_t subset[SEAM_CALIBRATED_SUBSETS];
+    int32_t n = seam_calibrated_subsets(config, seam_record_present(record, config), subset);
+    if (!seam_evaluate_record(e, record, subset, n, verdict, error))
+        return false;
+    for (int32_t i = 0; i < n; i++)
+        if (verdict[i].windows > 0 && isfinite(verdict[i].score) &&
+            !seam_calibration_add(c, config, verdict[i].present, record->defect, verdict[i].score, error))
+            return false;
+    return true;
+}
+
+bool seam_calibrate(SeamCalibration *c, const SeamModel *model, const SeamKernels *kernels, const SeamDataset *data, const bool *use, int32_t frames,
+                    GError **error) {
+    SeamCalibration *plain = seam_calibration_new(); // no thresholds yet; the kind of score and its share of windows count
+    SeamVerdict *verdict = g_new0(SeamVerdict, SEAM_MAX_CALIBRATIONS);
+    plain->score_is_anomaly = c->score_is_anomaly;
+    plain->top_fraction = c->top_fraction;
+    SeamEvaluateOptions options = {.model = model, .kernels = kernels, .calibration = plain, .weld = SEAM_WELD_OPTIONS_DEFAULT, .frames = frames,
+                                   .tasks = UINT32_MAX};
+    SeamEvaluator *e = seam_evaluator_new(&options, error);
+    bool ok = e != NULL;
+    for (int32_t i = 0; ok && i < data->n; i++)
+        if (use[i] && data->record[i].label)
+            ok = calibrate_record(c, e, &model->config, &data->record[i], verdict, error);
+    seam_evaluator_free(e);
+    seam_calibration_free(plain);
+    g_free(verdict);
+    return ok;
+}
+
+// ---- writing -------------------------------------------------------------------------------------------------------------------
+
+bool seam_bundle_write_model(const char *path, const SeamModel *model, JsonObject *meta, GError **error) {
+    SeamNamedArray extra[SEAM_ANOMALY_TENSORS * SEAM_MAX_MODALITIES];
+    if (!seam_bundle_write(path, &model->config, model->params, true, meta, error))
+        return false;
+    SeamBundle *bundle = seam_bundle_open(path, false, error);
+    bool ok = bundle != NULL;
+    for (int32_t t = 0; ok && t < model->config.n_tasks; t++) {
+        const SeamTask *task = &model->config.task[t];
+        g_autofree char *name = g_strconcat(task->name, ".safetensors", NULL);
+        g_autofree char *file = g_build_filename(path, "adapters", name, NULL);
+        if (!seam_model_task_ready(model, t))
+            g_unlink(file); // its parameters were never loaded nor trained
+        if (task->kind != SEAM_TASK_ANOMALY || !seam_model_task_ready(model, t))
+            continue;
+        int32_t n = seam_anomaly_export(&model->task[t].anomaly, extra);
+        ok = seam_bundle_write_adapter(file, task->name, bundle->fingerprint, model->params, true, extra, n, NULL, error);
+    }
+    seam_bundle_free(bundle);
+    return ok;
+}
+
+static JsonObject *provenance(const SeamRecipe *recipe, const SeamDataset *data, const SeamPart *part, const char *command) {
+    int32_t count[3] = {0};
+    JsonObject *o = json_object_new();
+    for (int32_t i = 0; i < data->n; i++)
+        count[part[i]]++;
+    json_object_set_string_member(o, "recipe", recipe->name);
+    json_object_set_string_member(o, "recipe_hash", recipe->hash);
+    json_object_set_int_member(o, "seed", (gint64)recipe->train.seed);
+    json_object_set_int_member(o, "steps", recipe->train.steps);
+    json_object_set_string_member(o, "data", data->path);
+    json_object_set_string_member(o, "data_kind", seam_data_kind_name(data->kind));
+    json_object_set_int_member(o, "trained_on", count[SEAM_PART_TRAIN]);
+    json_object_set_int_member(o, "validated_on", count[SEAM_PART_VALIDATION]);
+    json_object_set_int_member(o, "calibrated_on", count[SEAM_PART_CALIBRATION]);
+    json_object_set_string_member(o, "command", command ? command : "");
+    json_object_set_string_member(o, "version", SEAM_VERSION);
+    return o;
+}
+
+// ---- all of it -----------------------------------------------------------------------------------------------------------------
+
+static bool fit_memory(SeamModel *model, const SeamRecipe *recipe, const SeamDataset *data, const SeamPart *part, const SeamKernels *kernels,
+                       GError **error) {
+    SeamFeatures features;
+    bool *good = g_new0(bool, data->n + 1), *in = g_new0(bool, data->n + 1), *held = g_new0(bool, data->n + 1);
+    int32_t n_held = 0;
+    for (int32_t i = 0; i < data->n; i++) {
+        const SeamRecord *r = &data->record[i];
+        good[i] = r->label && !r->defect && part[i] != SEAM_PART_CALIBRATION;
+        in[i] = good[i] && part[i] == SEAM_PART_TRAIN;
+        held[i] = good[i] && part[i] == SEAM_PART_VALIDATION;
+        n_held += held[i];
+    }
+    if (n_held == 0)
+        seam_memory_halves(data, good, in, held);
+    bool ok = seam_features_gather(&features, model, kernels, data, good, recipe->train.eval_frames, error) &&
+              seam_memory_fit(model, &features, in, held, kernels, recipe->train.seed, error);
+    seam_features_clear(&features);
+    g_free(good);
+    g_free(in);
+    g_free(held);
+    return ok;
+}
+
+static bool calibrate_part(SeamCalibration *c, const SeamModel *model, const SeamRecipe *recipe, const SeamDataset *data, const SeamPart *part,
+                           const SeamKernels *kernels, GError **error) {
+    bool *use = g_new0(bool, data->n + 1);
+    for (int32_t i = 0; i < data->n; i++)
+        use[i] = part[i] == SEAM_PART_CALIBRATION;
+    bool ok = seam_calibrate(c, model, kernels, data, use, recipe->train.eval_frames, error);
+    g_free(use);
+    return ok;
+}
+
+bool seam_train_finish(SeamModel *model, const SeamRecipe *recipe, const SeamDataset *data, const SeamPart *part, const SeamKernels *kernels,
+                       const char *command, const char *path, SeamEvaluation *validation, GError **error) {
+    SeamCalibration *calibration = seam_calibration_new();
+    SeamWeldOptions weld = SEAM_WELD_OPTIONS_DEFAULT;
+    weld.false_reject = recipe->false_reject;
+    weld.miss = recipe->miss;
+    SeamEvaluateOptions options = {.model = model, .kernels = kernels, .calibration = calibration, .weld = weld, .frames = recipe->train.eval_frames,
+                                   .tasks = UINT32_MAX};
+    SeamEvaluateWhat what = {.part = part, .which = SEAM_PART_VALIDATION, .only = UINT32_MAX, .recall = 0.99};
+    JsonObject *meta = json_object_new();
+    bool ok = fit_memory(model, recipe, data, part, kernels, error) && calibrate_part(calibration, model, recipe, data, part, kernels, error) &&
+              seam_evaluate(&options, data, &what, validation, error);
+    if (ok) {
+        json_object_set_string_member(meta, "name", recipe->name);
+        json_object_set_object_member(meta, "calibration", seam_calibration_print(calibration, &model->config));
+        json_object_set_object_member(meta, "provenance", provenance(recipe, data, part, command));
+        json_object_set_object_member(meta, "metrics", seam_evaluation_print(validation, &model->config));
+        ok = seam_bundle_write_model(path, model, meta, error);
+    }
+    json_object_unref(meta);
+    seam_calibration_free(calibration);
+    return ok;
+}

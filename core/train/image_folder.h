@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Picture folders as lists of files with labels and boxes: one folder a class, YOLO labels, or Pascal VOC boxes. It reads no pixels.
+#pragma once
+
+#include "core/train/dataset.h"
+
+typedef struct {
+    char *path, *label; // label: "" when nothing is marked, or not known
+    GArray *box;        // of SeamBox, class_index into names
+} SeamImageFile;
+
+typedef struct {
+    GPtrArray *files; // of SeamImageFile *, by path
+    GPtrArray *names; // of char *: what box classes are called
+} SeamImageFolder;
+
+// The kind of a picture folder; false when it is none.
+bool seam_image_folder_kind(const char *path, SeamDataKind *kind);
+SeamImageFolder *seam_image_folder_read(const char *path, SeamDataKind kind, const char *const *class_names, GError **error);
+void seam_image_folder_free(SeamImageFolder *folder);

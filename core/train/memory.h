@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// What good welds look like to the model: features of their windows, gathered once, and the anomaly memory fitted on some of them. Owns the features.
+#pragma once
+
+#include "core/train/evaluate.h"
+
+// Rows of each modality, and the record that each row is of.
+typedef struct {
+    int32_t task, width;              // the anomaly task and the length of a row; task -1: the model has none
+    GArray *row[SEAM_MAX_MODALITIES]; // of float [rows, width]
+    GArray *record[SEAM_MAX_MODALITIES]; // of int32_t [rows]
+} SeamFeatures;
+
+// Empty, for a model; and the features of one window added, row [modalities, width].
+void seam_features_open(SeamFeatures *f, const SeamModel *model);
+void seam_features_add(SeamFeatures *f, int32_t record, uint32_t present, const float *row);
+// Of the records with use[i]: every window with everything it has, and with each modality alone, because fusion mixes what is there.
+bool seam_features_gather(SeamFeatures *f, const SeamModel *model, const SeamKernels *kernels, const SeamDataset *data, const bool *use, int32_t frames,
+                          GError **error);
+void seam_features_clear(SeamFeatures *f);
+
+// Fits the memory of each modality that has enough rows: those of records with in[i] are kept, those with held[i] set the scale. The model must not
+// be in use. A modality with too few good windows is left without memory.
+bool seam_memory_fit(SeamModel *model, const SeamFeatures *f, const bool *in, const bool *held, const SeamKernels *kernels, uint64_t seed,
+                     GError **error);
+// Where `held` is everything that is in: every fourth record in turn is held back for the scale (the memory is then fitted on all).
+void seam_memory_halves(const SeamDataset *data, const bool *use, bool *in, bool *held);

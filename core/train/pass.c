@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// The stages of model.h in turn on a whole batch. Modalities are embedded apart, laid side by side, and encoded together: the encoder sees each sequence
+// alone, so this is the same as encoding them one by one, with larger products.
+#include "core/train/pass.h"
+
+#include <string.h>
+
+static SeamStatus embed_part(const SeamModel *model, SeamRun *run, int32_t m, const SeamBatchPart *p, bool train, SeamPass *pass, SeamTokens *out) {
+    const double *time = (const double *)(const void *)p->time->data;
+    switch (model->config.modality[m].front) {
+    case SEAM_FRONT_IMAGE:
+        return seam_model_embed_images(model, run, m, p->n, p->pixels->data, time, out, train ? &pass->embed[m].image : NULL);
+    case SEAM_FRONT_SENSOR:
+        return seam_model_embed_windows(model, run, m, p->n, (const SeamSensorWindow *)(const void *)p->sensor->data, out,
+                                        train ? &pass->embed[m].sensor : NULL);
+    case SEAM_FRONT_TEXT:
+        return seam_model_embed_texts(model, run, m, p->n, (const char *const *)p->text->pdata, time, out, train ? &pass->embed[m].text : NULL);
+    }
+    return SEAM_BAD_SHAPE;
+}
+
+static SeamStatus take_tokens(SeamRun *run, int32_t n, int32_t dim, int32_t seqs, SeamTokens *t) {
+    *t = (SeamTokens){.n = n, .dim = dim, .seqs = seqs, .x = SEAM_NEW(run->arena, float, (size_t)n * dim), .seq_start = SEAM_NEW(run->arena, int32_t, seqs + 1),
+                      .seq_time = SEAM_NEW(run->arena, double, seqs), .place = SEAM_NEW(run->arena, SeamPlace, n)};
+    if (!t->x || !t->seq_start || !t->seq_time || !t->place)
+        return SEAM_NO_MEMORY;
+    t->seq_start[0] = 0;
+    return SEAM_OK;
+}
+
+// Copies `part` behind the first `n` tokens and `seqs` sequences of `to`.
+static void append_tokens(SeamTokens *to, int32_t n, int32_t seqs, const SeamTokens *part, int32_t first_seq, int32_t part_seqs) {
+    int32_t first = part->seq_start[first_seq], tokens = part->seq_start[first_seq + part_seqs] - first;
+    memcpy(to->x + (size_t)n * to->dim, part->x + (size_t)first * to->dim, (size_t)tokens * to->dim * sizeof(float));
+    memcpy(to->place + n, part->place + first, (size_t)tokens * sizeof *to->place);
+    memcpy(to->seq_time + seqs, part->seq_time + first_seq, (size_t)part_seqs * sizeof *to->seq_time);
+    for (int32_t s = 1; s <= part_seqs; s++)
+        to->seq_start[seqs + s] = n + part->seq_start[first_seq + s] - first;
+}
+
+SeamStatus seam_pass_encode(const SeamModel *model, SeamRun *run, const SeamBatch *batch, bool train, float *use, SeamPass *pass) {
+    const SeamConfig *config = &model->config;
+    SeamTokens part[SEAM_MAX_MODALITIES] = {0};
+    memset(pass, 0, sizeof *pass);
+    for (int32_t m = 0; m < config->n_modalities; m++) {
+        if (batch->part[m].n > 0)
+            SEAM_TRY(embed_part(model, run, m, &batch->part[m], train, pass, &part[m]));
+        pass->first[m + 1] = pass->first[m] + part[m].n;
+        pass->first_seq[m + 1] = pass->first_seq[m] + part[m].seqs;
+    }
+    int32_t seqs = pass->first_seq[config->n_modalities];
+    SEAM_TRY(take_tokens(run, pass->first[config->n_modalities], config->dim, seqs, &pass->encoded));
+    pass->window_of = SEAM_NEW(run->arena, int32_t, seqs);
+    pass->encoder = train ? SEAM_NEW0(run->arena, SeamEncoderSaved, config->layers) : NULL;
+    if (!pass->window_of || (train && !pass->encoder))
+        return SEAM_NO_MEMORY;
+    for (int32_t m = 0; m < config->n_modalities; m++) {
+        if (part[m].seqs == 0)
+            continue;
+        append_tokens(&pass->encoded, pass->first[m], pass->first_seq[m], &part[m], 0, part[m].seqs);
+        memcpy(pass->window_of + pass->first_seq[m], batch->part[m].window->data, (size_t)part[m].seqs * sizeof(int32_t));
+    }
+    return seam_model_encode(model, run, 0, config->layers - 1, &pass->encoded, use, pass->encoder);
+}
+
+SeamStatus seam_pass_fuse(const SeamModel *model, SeamRun *run, const SeamBatch *batch, bool train, SeamPass *pass) {
+    return seam_model_fuse(model, run, &pass->encoded, batch->windows, pass->window_of, batch->time, &pass->fused, train ? &pass->fusion : NULL);
+}
+
+SeamStatus seam_pass_fuse_some(const SeamModel *model, SeamRun *run, const SeamBatch *batch, const SeamPass *pass, uint32_t use, SeamTokens *fused) {
+    SeamTokens some;
+    int32_t modalities = model->config.n_modalities, n = 0, seqs = 0;
+    for (int32_t m = 0; m < modalities; m++)
+        if (use >> m & 1) {
+            n += pass->first[m + 1] - pass->first[m];
+            seqs += pass->first_seq[m + 1] - pass->first_seq[m];
+        }
+    SEAM_TRY(take_tokens(run, n, model->config.dim, seqs, &some));
+    int32_t *window_of = SEAM_NEW(run->arena, int32_t, seqs);
+    if (!window_of)
+        return SEAM_NO_MEMORY;
+    n = seqs = 0;
+    for (int32_t m = 0; m < modalities; m++) {
+        int32_t part_seqs = pass->first_seq[m + 1] - pass->first_seq[m];
+        if (!(use >> m & 1) || part_seqs == 0)
+            continue;
+        append_tokens(&some, n, seqs, &pass->encoded, pass->first_seq[m], part_seqs);
+        memcpy(window_of + seqs, pass->window_of + pass->first_seq[m], (size_t)part_seqs * sizeof *window_of);
+        n += pass->first[m + 1] - pass->first[m];
+        seqs += part_seqs;
+    }
+    return seam_model_fuse(model, run, &some, batch->windows, window_of, batch->time, fused, NULL);
+}
+
+static SeamStatus embed_backward(const SeamModel *model, SeamRun *run, int32_t m, SeamPass *pass, const float *dx) {
+    switch (model->config.modality[m].front) {
+    case SEAM_FRONT_IMAGE: return seam_model_embed_images_backward(model, run, m, &pass->embed[m].image, dx);
+    case SEAM_FRONT_SENSOR: return seam_model_embed_windows_backward(model, run, m, &pass->embed[m].sensor, dx);
+    case SEAM_FRONT_TEXT: return seam_model_embed_texts_backward(model, run, m, &pass->embed[m].text, dx);
+    }
+    return SEAM_BAD_SHAPE;
+}
+
+SeamStatus seam_pass_backward(const SeamModel *model, SeamRun *run, const SeamBatch *batch, SeamPass *pass, const float *dfused, float balance,
+                              double *balance_loss) {
+    const SeamConfig *config = &model->config;
+    float *dx = SEAM_NEW(run->arena, float, (size_t)pass->encoded.n * config->dim);
+    if (!dx)
+        return SEAM_NO_MEMORY;
+    SEAM_TRY(seam_model_fuse_backward(model, run, &pass->fusion, dfused, dx));
+    SEAM_TRY(seam_model_encode_backward(model, run, 0, config->layers - 1, pass->encoder, balance, balance_loss, dx));
+    for (int32_t m = 0; m < config->n_modalities; m++)
+        if (pass->first[m + 1] > pass->first[m])
+            SEAM_TRY(embed_backward(model, run, m, pass, dx + (size_t)pass->first[m] * config->dim));
+    return SEAM_OK;
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// A batch through the model: embedding, encoder and fusion, forward and backward. Everything lives in the run's arena; the caller marks and releases.
+// Tasks are not its business.
+#pragma once
+
+#include "core/model.h"
+#include "core/train/batch.h"
+
+typedef struct {
+    SeamTokens encoded;      // all sequences of the batch, ordered by modality
+    int32_t *window_of;      // [encoded.seqs]
+    int32_t first[SEAM_MAX_MODALITIES + 1];     // first token of each modality
+    int32_t first_seq[SEAM_MAX_MODALITIES + 1];
+    SeamTokens fused;        // one sequence a window
+    union {
+        SeamImageEmbedSaved image;
+        SeamSensorEmbedSaved sensor;
+        SeamTextEmbedSaved text;
+    } embed[SEAM_MAX_MODALITIES];
+    SeamEncoderSaved *encoder; // [layers]
+    SeamFusionSaved fusion;
+} SeamPass;
+
+// train: keeps what the backward pass reads. use [experts] or NULL as in seam_model_encode.
+SeamStatus seam_pass_encode(const SeamModel *model, SeamRun *run, const SeamBatch *batch, bool train, float *use, SeamPass *pass);
+// Fuses all of pass->encoded.
+SeamStatus seam_pass_fuse(const SeamModel *model, SeamRun *run, const SeamBatch *batch, bool train, SeamPass *pass);
+// Fuses the sequences of the modalities `use` alone into `fused`.
+SeamStatus seam_pass_fuse_some(const SeamModel *model, SeamRun *run, const SeamBatch *batch, const SeamPass *pass, uint32_t use, SeamTokens *fused);
+// dfused [fused.n, dim]. Parameter gradients are added.
+SeamStatus seam_pass_backward(const SeamModel *model, SeamRun *run, const SeamBatch *batch, SeamPass *pass, const float *dfused, float balance,
+                              double *balance_loss);

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Recipes: how a model is made, in one JSON file (docs/training.md). A recipe owns its values; every one is checked when it is
+// read, so that training may trust them. It does not know where the data are.
+#pragma once
+
+#include <json-glib/json-glib.h>
+
+#include "core/config.h"
+
+// Strengths of what is done to a training sample; 0 leaves it as it is.
+typedef struct {
+    double brightness, contrast, gamma; // pictures: shares of the range, each way
+    double noise;                       // pictures: standard deviation of grey levels
+    double shift, scale;                // pictures: share of the side; share of the size
+    bool flip;                          // pictures: mirrored left to right half of the time
+    double gain;                        // sensors and sound: log of the factor, standard deviation
+    double sensor_noise;                // sensors and sound: share of the channel's std
+    double time_shift;                  // share of the window by which a modality's clock may be off, each way
+    double channel_dropout;             // probability that a sensor channel is missing
+    double modality_dropout;            // probability that a modality is missing from a window
+    double alone;                       // probability that one modality alone is left
+    double offset[SEAM_MAX_MODALITIES][SEAM_MAX_CHANNELS]; // sensors: a constant drawn anew a window, in the channel's unit
+} SeamAugment;
+
+typedef struct {
+    int64_t steps;
+    int32_t batch, frames, eval_frames; // windows a step; pictures of a stream a window, in training and in evaluation
+    double lr, warmup, weight_decay, clip, label_smoothing, ema;
+    double balance, balance_rate;       // weight of the load-balance loss; step of the routers' bias
+    double classify, localise;          // weights of the losses
+    double positive;                    // weight of a cell that shows a defect against one that does not
+    double good_share;                  // of the windows drawn; the rest is shared evenly by the classes
+    double video_rate;                  // pictures of a video a second that are kept in memory; 0: all
+    double class_weight[SEAM_MAX_CLASSES];
+    double checkpoint_seconds;
+    uint64_t seed;
+} SeamTrainOptions;
+
+typedef struct {
+    char *path, *name;
+    char *hash;              // of the file's text, 16 hex digits: a checkpoint fits one recipe only
+    SeamConfig config;
+    uint32_t given_mean;     // modalities whose mean and std the recipe gives; the others' are measured on the training data
+    JsonObject *synth;       // options of `seam synth`, or NULL
+    double validation, calibration; // shares of the groups
+    SeamAugment augment;
+    SeamTrainOptions train;
+    double false_reject, miss;
+} SeamRecipe;
+
+SeamRecipe *seam_recipe_read(const char *path, GError **error);
+// The same from text; `where` begins error messages.
+SeamRecipe *seam_recipe_parse(const char *text, const char *where, GError **error);
+void seam_recipe_free(SeamRecipe *recipe);
