@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// seamencoder: runs some of the model's encoder layers over the tokens of one modality, in place. It owns the working memory of its
+// streaming thread; it never adds, drops or reorders tokens.
+
+/**
+ * SECTION:element-seamencoder
+ * @title: seamencoder
+ *
+ * Tokens in, the same tokens encoded out. Each branch of a graph has one, or several with a part of the layers each and a queue between
+ * them, so that they work at the same time:
+ *
+ * |[
+ * gst-launch-1.0 videotestsrc num-buffers=50 ! seamvideoembed model=M.seam ! seamencoder model=M.seam layers=0-1 ! queue
+ *   ! seamencoder model=M.seam layers=2-3 ! seamfusion model=M.seam ! seamdecoder model=M.seam ! filesink location=results.jsonl
+ * ]|
+ */
+#include "plugins/gstseamencoder.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "plugins/gstseammodel.h"
+#include "plugins/gstseamtokens.h"
+
+GST_DEBUG_CATEGORY_STATIC(seam_encoder_debug);
+#define GST_CAT_DEFAULT seam_encoder_debug
+
+enum { PROP_LAYERS = GST_SEAM_PROP_OWN };
+static const char default_layers[] = "all";
+
+static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE(
+    "sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS(GST_SEAM_TOKENS_CAPS_NAME ", stage=(string){ embedded, encoded }"));
+static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE(
+    "src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS(GST_SEAM_TOKENS_CAPS_NAME ", stage=(string)encoded"));
+
+struct _GstSeamEncoder {
+    GstBaseTransform parent;
+    char *layers; // property, under the object's lock
+
+    // The streaming thread's, from start to stop.
+    GstSeamModel model;
+    gint32 first, last; // layers to run
+    gint32 modality;    // -1 until caps have come
+    gint32 planned;     // tokens that the arena has room for
+};
+
+G_DEFINE_TYPE(GstSeamEncoder, gst_seam_encoder, GST_TYPE_BASE_TRANSFORM)
+GST_ELEMENT_REGISTER_DEFINE(seamencoder, "seamencoder", GST_RANK_NONE, GST_TYPE_SEAM_ENCODER)
+
+// "all", "2" or "0-3": which of `count` layers.
+static gboolean parse_layers(const char *text, gint32 count, gint32 *first, gint32 *last)
+{
+    int length = 0;
+    *first = 0;
+    *last = count - 1;
+    if (g_str_equal(text, "all"))
+        return TRUE;
+    if (!g_ascii_isdigit(*text) || (sscanf(text, "%9d-%n%9d%n", first, &length, last, &length) != 2 &&
+                                    (sscanf(text, "%9d%n", first, &length) != 1 || (*last = *first) < 0)))
+        return FALSE;
+    return text[length] == '\0' && *first >= 0 && *first <= *last && *last < count;
+}
+
+// ---- caps -------------------------------------------------------------------------------------------------------------------------------
+
+// What differs between the sides is the stage and how many layers have been run; which input fits is for set_caps to explain.
+static GstCaps *transform_caps(GstBaseTransform *base, GstPadDirection direction, GstCaps *caps, GstCaps *filter)
+{
+    GstSeamEncoder *self = GST_SEAM_ENCODER(base);
+    GstCaps *result = gst_caps_copy(caps);
+    for (guint i = 0; i < gst_caps_get_size(result); i++) {
+        GstStructure *s = gst_caps_get_structure(result, i);
+        gst_structure_remove_fields(s, "layers", "stage", NULL);
+        if (direction == GST_PAD_SINK)
+            gst_structure_set(s, "stage", G_TYPE_STRING, seam_stage_name(SEAM_STAGE_ENCODED), NULL);
+        if (direction == GST_PAD_SINK && self->model.model)
+            gst_structure_set(s, "layers", G_TYPE_INT, self->last + 1, NULL);
+    }
+    GstPad *pad = direction == GST_PAD_SINK ? base->srcpad : base->sinkpad;
+    GstCaps *template = gst_pad_get_pad_template_caps(pad), *possible = gst_caps_intersect(result, template);
+    gst_caps_unref(template);
+    gst_caps_unref(result);
+    if (!filter)
+        return possible;
+    result = gst_caps_intersect_full(filter, possible, GST_CAPS_INTERSECT_FIRST);
+    gst_caps_unref(possible);
+    return result;
+}
+
+// NULL, or why the layers do not follow on what has been run; g_free it.
+static char *check_order(const GstSeamEncoder *self, const GstSeamTokensInfo *info)
+{
+    gint32 done = info->stage == SEAM_STAGE_ENCODED ? info->layers : 0;
+    if (info->modality < 0)
+        return g_strdup("fused tokens came: seamencoder belongs before seamfusion");
+    if (done == self->first)
+        return NULL;
+    if (done < self->first)
+        return g_strdup_printf("layers=%d-%d do not follow: %d layers have been run before, so layers %d-%d are missing: begin with layers=%d-%d",
+                               self->first, self->last, done, done, self->first - 1, done, self->last);
+    if (done >= self->model.model->config.layers)
+        return g_strdup_printf("layers=%d-%d do not follow: all %d layers have been run before: leave this seamencoder out", self->first,
+                               self->last, done);
+    return g_strdup_printf("layers=%d-%d overlap: layers 0-%d have been run before: begin with layers=%d-%d", self->first, self->last,
+                           done - 1, done, MAX(done, self->last));
+}
+
+static gboolean set_caps(GstBaseTransform *base, GstCaps *in, GstCaps *out)
+{
+    GstSeamEncoder *self = GST_SEAM_ENCODER(base);
+    const SeamModel *model = self->model.model;
+    GstSeamTokensInfo info;
+    char *message = NULL;
+    if (gst_seam_tokens_info_from_caps(&info, in, &model->config, model->fingerprint, &message))
+        message = check_order(self, &info);
+    if (message) {
+        GST_ELEMENT_ERROR(self, CORE, NEGOTIATION, ("%s: %s", GST_OBJECT_NAME(self), message), (NULL));
+        g_free(message);
+        return FALSE;
+    }
+    self->modality = info.modality;
+    self->planned = seam_modality_tokens(&model->config, info.modality);
+    return gst_seam_model_reserve(&self->model, GST_ELEMENT(self), seam_model_encode_bytes(model, self->planned, false));
+}
+
+// ---- the work ---------------------------------------------------------------------------------------------------------------------------
+
+// NULL, or what is wrong with the tokens; g_free it.
+static char *check_tokens(const GstSeamEncoder *self, const SeamTokens *tokens)
+{
+    gsize size = (gsize)tokens->n * (gsize)tokens->dim;
+    float poison = 0; // becomes NaN when a value is not finite
+    if (tokens->dim != self->model.model->config.dim)
+        return g_strdup_printf("tokens are %d wide, the model's are %d", tokens->dim, self->model.model->config.dim);
+    for (gint32 i = 0; i < tokens->n; i++)
+        if (tokens->place[i].modality != self->modality)
+            return g_strdup_printf("token %d says that it is of modality %d, the caps say %d", i, tokens->place[i].modality, self->modality);
+    for (gsize i = 0; i < size; i++)
+        poison += tokens->x[i] * 0;
+    return poison == 0 ? NULL : g_strdup("the tokens have values that are not finite (NaN or infinity)");
+}
+
+static gboolean make_room(GstSeamEncoder *self, gint32 tokens)
+{
+    if (tokens <= self->planned)
+        return TRUE;
+    GST_DEBUG_OBJECT(self, "room for %d tokens instead of %d", tokens, self->planned);
+    self->planned = tokens;
+    return gst_seam_model_reserve(&self->model, GST_ELEMENT(self), seam_model_encode_bytes(self->model.model, tokens, false));
+}
+
+static GstFlowReturn encode(GstSeamEncoder *self, SeamTokens *tokens, GstSeamTokensMeta *meta)
+{
+    char *message = check_tokens(self, tokens);
+    if (message) {
+        GST_ELEMENT_ERROR(self, STREAM, FORMAT, ("%s: %s", GST_OBJECT_NAME(self), message), (NULL));
+        g_free(message);
+        return GST_FLOW_ERROR;
+    }
+    meta->stage = SEAM_STAGE_ENCODED;
+    if (tokens->n == 0)
+        return GST_FLOW_OK;
+    if (!make_room(self, tokens->n))
+        return GST_FLOW_ERROR;
+    self->model.arena.used = 0;
+    SeamStatus status = seam_model_encode(self->model.model, &self->model.run, self->first, self->last, tokens, meta->expert_use, NULL);
+    return gst_seam_model_flow(GST_ELEMENT(self), status, "seamencoder: running the encoder layers");
+}
+
+static GstFlowReturn transform_ip(GstBaseTransform *base, GstBuffer *buffer)
+{
+    GstSeamEncoder *self = GST_SEAM_ENCODER(base);
+    SeamTokens tokens;
+    GstMapInfo map;
+    char *message = NULL;
+    if (!gst_seam_tokens_map(buffer, GST_MAP_READWRITE, &tokens, &map, &message)) {
+        GST_ELEMENT_ERROR(self, STREAM, FORMAT, ("%s: %s", GST_OBJECT_NAME(self), message), (NULL));
+        g_free(message);
+        return GST_FLOW_ERROR;
+    }
+    GstFlowReturn flow = encode(self, &tokens, gst_buffer_get_seam_tokens_meta(buffer));
+    gst_buffer_unmap(buffer, &map);
+    return flow;
+}
+
+// ---- life -------------------------------------------------------------------------------------------------------------------------------
+
+static gboolean start(GstBaseTransform *base)
+{
+    GstSeamEncoder *self = GST_SEAM_ENCODER(base);
+    if (!gst_seam_model_start(&self->model, GST_ELEMENT(self)))
+        return FALSE;
+    GST_OBJECT_LOCK(self);
+    g_autofree char *text = g_strdup(self->layers);
+    GST_OBJECT_UNLOCK(self);
+    self->modality = -1;
+    self->planned = 0;
+    if (parse_layers(text, self->model.model->config.layers, &self->first, &self->last))
+        return TRUE;
+    GST_ELEMENT_ERROR(self, RESOURCE, SETTINGS,
+                      ("%s: property layers=\"%s\" does not fit the model's %d layers: give \"all\" or FIRST-LAST within 0-%d",
+                       GST_OBJECT_NAME(self), text, self->model.model->config.layers, self->model.model->config.layers - 1), (NULL));
+    gst_seam_model_stop(&self->model);
+    return FALSE;
+}
+
+static gboolean stop(GstBaseTransform *base)
+{
+    gst_seam_model_stop(&GST_SEAM_ENCODER(base)->model);
+    return TRUE;
+}
+
+// ---- properties and class ---------------------------------------------------------------------------------------------------------------
+
+static void set_property(GObject *object, guint id, const GValue *value, GParamSpec *pspec)
+{
+    GstSeamEncoder *self = GST_SEAM_ENCODER(object);
+    if (gst_seam_model_set_property(&self->model, GST_ELEMENT(self), id, value))
+        return;
+    if (id != PROP_LAYERS) {
+        G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, pspec);
+        return;
+    }
+    GST_OBJECT_LOCK(self);
+    g_free(self->layers);
+    self->layers = g_value_get_string(value) ? g_value_dup_string(value) : g_strdup(default_layers);
+    GST_OBJECT_UNLOCK(self);
+}
+
+static void get_property(GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+    GstSeamEncoder *self = GST_SEAM_ENCODER(object);
+    if (gst_seam_model_get_property(&self->model, id, value))
+        return;
+    if (id != PROP_LAYERS) {
+        G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, pspec);
+        return;
+    }
+    GST_OBJECT_LOCK(self);
+    g_value_set_string(value, self->layers);
+    GST_OBJECT_UNLOCK(self);
+}
+
+static void finalize(GObject *object)
+{
+    GstSeamEncoder *self = GST_SEAM_ENCODER(object);
+    g_free(self->layers);
+    gst_seam_model_finalize(&self->model);
+    G_OBJECT_CLASS(gst_seam_encoder_parent_class)->finalize(object);
+}
+
+static void gst_seam_encoder_init(GstSeamEncoder *self)
+{
+    gst_seam_model_init(&self->model);
+    self->layers = g_strdup(default_layers);
+    self->modality = -1;
+}
+
+static void gst_seam_encoder_class_init(GstSeamEncoderClass *klass)
+{
+    GObjectClass *object_class = G_OBJECT_CLASS(klass);
+    GstElementClass *element_class = GST_ELEMENT_CLASS(klass);
+    GstBaseTransformClass *transform_class = GST_BASE_TRANSFORM_CLASS(klass);
+    GST_DEBUG_CATEGORY_INIT(seam_encoder_debug, "seamencoder", 0, "encoder layers over tokens");
+    object_class->set_property = set_property;
+    object_class->get_property = get_property;
+    object_class->finalize = finalize;
+    gst_seam_model_install_properties(object_class);
+    g_object_class_install_property(
+        object_class, PROP_LAYERS,
+        g_param_spec_string("layers", "Layers",
+                            "Which encoder layers are run: all, or FIRST-LAST counted from 0, as 0-1; read at the start", default_layers,
+                            G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
+    transform_class->transform_caps = transform_caps;
+    transform_class->set_caps = set_caps;
+    transform_class->transform_ip = transform_ip;
+    transform_class->transform_ip_on_passthrough = FALSE;
+    transform_class->start = start;
+    transform_class->stop = stop;
+    gst_element_class_add_static_pad_template(element_class, &sink_template);
+    gst_element_class_add_static_pad_template(element_class, &src_template);
+    gst_element_class_set_static_metadata(element_class, "Seam encoder", "Filter/Analyzer",
+                                          "Runs the model's encoder layers over the tokens of one stream", "The Seam authors");
+}
