@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// `seam eval`: a model and a data folder in, measures out, as a table or as one JSON object. Whole welds are judged as the pipeline judges them
+// (core/train/evaluate.h). It finds out by itself what kind of folder it is, and writes nothing but --results.
+#include <errno.h>
+#include <gst/gst.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/error.h"
+#include "core/train/evaluate.h"
+#include "tools/commands.h"
+#include "tools/data_options.h"
+
+typedef struct {
+    char *model, *data, *adapter, *only, *results, *classes, *device;
+    double recall, video_rate;
+    int frames;
+    gboolean json;
+} Options;
+
+typedef struct {
+    const SeamModel *model;
+    FILE *results; // or NULL
+    SeamProgressBar bar;
+} Watch;
+
+// ---- while it runs -------------------------------------------------------------------------------------------------------------
+
+static void show_welds(void *user, int32_t done, int32_t all) {
+    g_autofree char *detail = g_strdup_printf("%d of %d", done, all);
+    seam_progress_show(&((Watch *)user)->bar, done, all, detail);
+}
+
+static void write_window(void *user, int32_t subset, const SeamTokens *fused, const SeamWindowResult *result) {
+    Watch *w = user;
+    g_autofree char *text = w->results ? seam_window_result_print(result, &w->model->config, w->model->fingerprint) : NULL;
+    if (text)
+        fprintf(w->results, "%s\n", text);
+}
+
+static void write_verdict(void *user, const SeamRecord *record, const SeamVerdict *verdict) {
+    Watch *w = user;
+    g_autofree char *text = w->results ? seam_verdict_print(verdict, &w->model->config, w->model->fingerprint) : NULL;
+    if (text)
+        fprintf(w->results, "%s\n", text);
+}
+
+// ---- the table -----------------------------------------------------------------------------------------------------------------
+
+static void print_measure(const char *name, double value, const char *what) {
+    if (isfinite(value))
+        printf("%-20s %6.3f  %s\n", name, value, what);
+}
+
+static const char *class_name(const SeamEvaluation *e, const SeamConfig *config, int32_t c) {
+    return e->binary ? (c ? "defect" : "good") : config->class_name[c];
+}
+
+static void print_share(double value) {
+    if (isfinite(value))
+        printf("  %9.3f", value);
+    else
+        printf("  %9s", "-");
+}
+
+static void print_classes(const SeamEvaluation *e, const SeamConfig *config) {
+    printf("\n%-20s  precision     recall         F1\n", "class");
+    for (int32_t c = 0; c < e->classes; c++) {
+        printf("%-20s", class_name(e, config, c));
+        print_share(e->by_class.precision[c]);
+        print_share(e->by_class.recall[c]);
+        print_share(e->by_class.f1[c]);
+        putchar('\n');
+    }
+}
+
+static void print_confusion(const SeamEvaluation *e, const SeamConfig *config) {
+    printf("\nconfusion: a line is what the weld is, a column what the model says\n%-20s", "");
+    for (int32_t c = 0; c < e->classes; c++)
+        printf(" %5.5s", class_name(e, config, c));
+    putchar('\n');
+    for (int32_t t = 0; t < e->classes; t++) {
+        printf("%-20s", class_name(e, config, t));
+        for (int32_t c = 0; c < e->classes; c++)
+            printf(" %5d", e->confusion[t * e->classes + c]);
+        putchar('\n');
+    }
+}
+
+static void print_decisions(const SeamEvaluation *e) {
+    printf("\n%-20s  pass  reject   refer\n", "decision");
+    printf("%-20s %5d   %5d   %5d\n", "good", e->decisions_good[SEAM_PASS], e->decisions_good[SEAM_REJECT], e->decisions_good[SEAM_REFER]);
+    printf("%-20s %5d   %5d   %5d\n", "defective", e->decisions[SEAM_PASS] - e->decisions_good[SEAM_PASS],
+           e->decisions[SEAM_REJECT] - e->decisions_good[SEAM_REJECT], e->decisions[SEAM_REFER] - e->decisions_good[SEAM_REFER]);
+}
+
+static void print_table(const Options *o, const SeamDataset *data, const SeamEvaluation *e, const SeamConfig *config) {
+    g_autofree char *recall = g_strdup_printf("of good welds, where %.4g of the defective ones are found", o->recall);
+    printf("%s: %s, %d recordings judged: %d good, %d defective", o->data, seam_data_kind_name(data->kind), e->n, e->good, e->defect);
+    printf(e->without_verdict ? "; %d hold nothing to judge by\n\n" : "\n\n", e->without_verdict);
+    if (e->binary)
+        printf("Some labels are no classes of the model: good against defect is measured.\n\n");
+    print_measure("accuracy", e->by_class.accuracy, "");
+    print_measure("macro-F1", e->by_class.macro_f1, "mean over classes that occur");
+    print_measure("AUROC", e->auroc, "defective against good, by score");
+    print_measure("mAP50", e->map50, "of boxes");
+    print_measure("calibration error", e->ece, "expected, 10 bins");
+    print_measure("false rejects", e->false_reject_rate, recall);
+    print_classes(e, config);
+    print_confusion(e, config);
+    print_decisions(e);
+}
+
+// ---- the run -------------------------------------------------------------------------------------------------------------------
+
+static bool open_results(const char *path, FILE **file, GError **error) {
+    *file = path ? fopen(path, "w") : NULL;
+    if (path && !*file)
+        g_set_error(error, SEAM_ERROR, SEAM_ERROR_IO, "%s: cannot be written: %s", path, g_strerror(errno));
+    return !path || *file;
+}
+
+static bool close_results(const char *path, FILE *file, GError **error) {
+    bool ok = !file || !ferror(file);
+    ok = (!file || fclose(file) == 0) && ok;
+    if (!ok)
+        g_set_error(error, SEAM_ERROR, SEAM_ERROR_IO, "%s: could not be written whole; is the disk full?", path);
+    return ok;
+}
+
+static bool measure(const Options *o, const SeamModel *model, const SeamCalibration *calibration, const SeamKernels *kernels, const SeamDataset *data,
+                    SeamEvaluation *e, GError **error) {
+    Watch watch = {.model = model};
+    SeamEvaluateOptions options = {.model = model, .kernels = kernels, .calibration = calibration, .weld = SEAM_WELD_OPTIONS_DEFAULT, .frames = o->frames,
+                                   .tasks = UINT32_MAX, .window = write_window, .user = &watch};
+    SeamEvaluateWhat what = {.recall = o->recall, .verdict = write_verdict, .progress = show_welds, .user = &watch};
+    if (!seam_tool_modalities(&model->config, o->only, &what.only, error) || !open_results(o->results, &watch.results, error))
+        return false;
+    seam_progress_begin(&watch.bar, "judging", false);
+    bool ok = seam_evaluate(&options, data, &what, e, error);
+    seam_progress_end(&watch.bar);
+    return close_results(o->results, watch.results, ok ? error : NULL) && ok;
+}
+
+static bool check_judged(const Options *o, const SeamEvaluation *e, GError **error) {
+    if (e->n > 0 || e->without_verdict == 0)
+        return true;
+    g_set_error(error, SEAM_ERROR, SEAM_ERROR_MISSING, "%s: none of its %d labelled recordings holds %s", o->data, e->without_verdict,
+                o->only ? "what --only names; name others" : "a modality of the model");
+    return false;
+}
+
+static int evaluate(const Options *o) {
+    GError *error = NULL;
+    SeamModel *model = NULL;
+    SeamCalibration *calibration = NULL;
+    SeamDataset *data = NULL;
+    SeamEvaluation *e = g_new0(SeamEvaluation, 1);
+    const SeamKernels *kernels = seam_device_kernels(o->device ? o->device : "auto", &error);
+    bool ok = kernels && seam_tool_open_model(o->model, &model, &calibration, &error) &&
+              (!o->adapter || seam_tool_take_adapter(o->adapter, &model, &calibration, &error));
+    if (ok)
+        data = seam_tool_read_data(&model->config, o->data, o->video_rate, o->classes, NULL, NULL, &error);
+    ok = data && measure(o, model, calibration, kernels, data, e, &error) && check_judged(o, e, &error);
+    if (ok && o->json)
+        seam_tool_print_json(seam_evaluation_print(e, &model->config));
+    else if (ok)
+        print_table(o, data, e, &model->config);
+    seam_dataset_free(data);
+    seam_calibration_free(calibration);
+    seam_model_free(model);
+    g_free(e);
+    return ok ? 0 : seam_tool_fail("eval", error, 1);
+}
+
+int seam_cmd_eval(int argc, char **argv) {
+    Options o = {.recall = 0.99, .video_rate = 8, .frames = 4};
+    const GOptionEntry entries[] = {
+        {"model", 'm', 0, G_OPTION_ARG_FILENAME, &o.model, "The model", "M.seam"},
+        {"data", 'd', 0, G_OPTION_ARG_FILENAME, &o.data, "Data folder (docs/data.md)", "DIR"},
+        {"adapter", 0, 0, G_OPTION_ARG_FILENAME, &o.adapter, "Another adapter for the task that the file names", "FILE"},
+        {"only", 0, 0, G_OPTION_ARG_STRING, &o.only, "Judge by these modalities alone", "A,B"},
+        {"recall", 0, 0, G_OPTION_ARG_DOUBLE, &o.recall, "Share of defective welds to be found, for the false-reject rate (0.99)", "R"},
+        {"results", 0, 0, G_OPTION_ARG_FILENAME, &o.results, "Also write every window and verdict there (docs/results-format.md)", "FILE.jsonl"},
+        {"class-names", 0, 0, G_OPTION_ARG_STRING, &o.classes, "Names of the class numbers of YOLO labels", "A,B,C"},
+        {"frames", 0, 0, G_OPTION_ARG_INT, &o.frames, "Pictures of a stream a window, at most; 0: all, as the pipeline (4)", "N"},
+        {"video-rate", 0, 0, G_OPTION_ARG_DOUBLE, &o.video_rate, "Pictures of a video a second that are read; 0: all (8)", "HZ"},
+        {"device", 0, 0, G_OPTION_ARG_STRING, &o.device, "auto, cpu or ref", "NAME"},
+        {"json", 0, 0, G_OPTION_ARG_NONE, &o.json, "Print one JSON object", NULL},
+        {NULL}};
+    g_autoptr(GOptionContext) context = g_option_context_new("- measure a model on a data folder");
+    g_option_context_add_main_entries(context, entries, NULL);
+    GError *error = NULL;
+    int status = 2;
+    if (!g_option_context_parse(context, &argc, &argv, &error) || !o.model || !o.data || argc > 1)
+        seam_tool_usage("eval", error, "--model and --data are needed");
+    else if (!(o.recall > 0 && o.recall <= 1) || o.frames < 0 || !(o.video_rate >= 0))
+        seam_tool_usage("eval", NULL, "--recall must be over 0 and at most 1, --frames and --video-rate not negative");
+    else {
+        gst_init(NULL, NULL);
+        status = evaluate(&o);
+    }
+    g_free(o.model), g_free(o.data), g_free(o.adapter), g_free(o.only), g_free(o.results), g_free(o.classes), g_free(o.device);
+    return status;
+}

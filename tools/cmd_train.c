@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// `seam train`: a recipe and a data folder in, a model out. It makes the data with `seam synth` when the folder is not there and the recipe says how.
+#include <gst/gst.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/train/checkpoint.h"
+#include "core/train/finish.h"
+#include "core/train/trainer.h"
+#include "tools/commands.h"
+#include "tools/data_options.h"
+
+typedef struct {
+    char *recipe, *data, *out, *device, *class_names;
+    gint64 steps, stop_after, seed;
+    gboolean fresh;
+} Options;
+
+static void show_training(void *user, const SeamTrainProgress *p) {
+    char left[24];
+    g_autofree char *detail = g_strdup_printf("step %" G_GINT64_FORMAT "  loss %.3f (class %.3f, place %.3f, balance %.2f)  right %.0f %%  %.1f windows/s  %s left",
+                                              p->step, p->loss, p->classify, p->localise, p->balance, 100 * p->accuracy, p->windows_per_second,
+                                              seam_progress_time(p->seconds_left, left));
+    if (p->resumed && p->step > 0 && ((SeamProgressBar *)user)->last_time == 0 && ((SeamProgressBar *)user)->last_percent < 0)
+        seam_progress_note(user, "going on from a checkpoint");
+    seam_progress_show(user, p->step, p->steps, detail);
+}
+
+static void add_synth_option(JsonObject *synth, const char *name, JsonNode *node, gpointer user) {
+    g_autofree char *value = json_node_get_value_type(node) == G_TYPE_STRING ? g_strdup(json_node_get_string(node)) : json_to_string(node, FALSE);
+    g_autofree char *option = g_strdelimit(g_strdup(name), "_", '-');
+    if (name[0] != '_') {
+        g_ptr_array_add(user, g_strconcat("--", option, NULL));
+        g_ptr_array_add(user, g_strdup(value));
+    }
+}
+
+// {"count": 400, "seed": 1} becomes `synth --out DATA --count 400 --seed 1`.
+static int make_data(const SeamRecipe *recipe, const char *path) {
+    g_autoptr(GPtrArray) argv = g_ptr_array_new();
+    g_ptr_array_add(argv, g_strdup("synth"));
+    g_ptr_array_add(argv, g_strdup("--out"));
+    g_ptr_array_add(argv, g_strdup(path));
+    json_object_foreach_member(recipe->synth, add_synth_option, argv);
+    g_ptr_array_add(argv, NULL);
+    return seam_cmd_synth((int)argv->len - 1, (char **)argv->pdata);
+}
+
+static char *command_text(const Options *o, const SeamRecipe *recipe) {
+    return g_strdup_printf("seam train --recipe %s --data %s --out %s --steps %" G_GINT64_FORMAT, o->recipe, o->data, o->out, recipe->train.steps);
+}
+
+static void print_result(const Options *o, const SeamEvaluation *e) {
+    printf("%s: validated on %d recordings: accuracy %.3f, macro-F1 %.3f, AUROC %.3f, boxes mAP50 %.3f, calibration error %.3f\n", o->out, e->n,
+           e->by_class.accuracy, e->by_class.macro_f1, e->auroc, e->map50, e->ece);
+}
+
+static bool train_on(const Options *o, SeamRecipe *recipe, const SeamDataset *data, const SeamKernels *kernels, GError **error) {
+    SeamProgressBar bar;
+    SeamEvaluation *validation = g_new0(SeamEvaluation, 1);
+    SeamPart *part = g_new0(SeamPart, data->n + 1);
+    g_autofree char *checkpoint = g_strconcat(o->out, ".checkpoint", NULL), *command = command_text(o, recipe);
+    SeamTrainRun how = {.checkpoint = checkpoint, .progress = show_training, .user = &bar, .stop_after = o->stop_after};
+    seam_dataset_split(data, recipe->validation, recipe->calibration, recipe->train.seed, part);
+    seam_train_measure(&recipe->config, recipe->given_mean, data, part);
+    if (o->fresh)
+        seam_checkpoint_remove(checkpoint);
+    seam_progress_begin(&bar, "training", false);
+    SeamModel *model = seam_train(recipe, &recipe->config, data, part, kernels, &how, error);
+    seam_progress_end(&bar);
+    bool ok = model != NULL;
+    if (ok) {
+        fprintf(stderr, "calibrating and measuring\n");
+        ok = seam_train_finish(model, recipe, data, part, kernels, command, o->out, validation, error);
+    }
+    if (ok) {
+        seam_checkpoint_remove(checkpoint);
+        print_result(o, validation);
+    }
+    seam_model_free(model);
+    g_free(validation);
+    g_free(part);
+    return ok;
+}
+
+static int train(const Options *o) {
+    GError *error = NULL;
+    const SeamKernels *kernels = seam_device_kernels(o->device ? o->device : "auto", &error);
+    SeamRecipe *recipe = kernels ? seam_recipe_read(o->recipe, &error) : NULL;
+    if (!recipe)
+        return seam_tool_fail("train", error, 1);
+    if (o->steps > 0)
+        recipe->train.steps = o->steps;
+    if (o->seed >= 0)
+        recipe->train.seed = (uint64_t)o->seed;
+    int status = 0;
+    if (!g_file_test(o->data, G_FILE_TEST_EXISTS) && recipe->synth)
+        status = make_data(recipe, o->data);
+    SeamDataset *data = status == 0 ? seam_tool_read_data(&recipe->config, o->data, recipe->train.video_rate, o->class_names, NULL, NULL, &error) : NULL;
+    if (status == 0 && (!data || !train_on(o, recipe, data, kernels, &error)))
+        status = error ? seam_tool_fail("train", error, 1) : o->stop_after > 0 ? 0 : 1;
+    seam_dataset_free(data);
+    seam_recipe_free(recipe);
+    return status;
+}
+
+int seam_cmd_train(int argc, char **argv) {
+    Options o = {.seed = -1};
+    const GOptionEntry entries[] = {
+        {"recipe", 'r', 0, G_OPTION_ARG_FILENAME, &o.recipe, "How the model is made (JSON; docs/training.md)", "FILE"},
+        {"data", 'd', 0, G_OPTION_ARG_FILENAME, &o.data, "Data folder (docs/data.md); made by the recipe's \"synth\" if it is not there", "DIR"},
+        {"out", 'o', 0, G_OPTION_ARG_FILENAME, &o.out, "Where the model goes; OUT.checkpoint keeps the state while it trains", "DIR.seam"},
+        {"steps", 0, 0, G_OPTION_ARG_INT64, &o.steps, "Steps, instead of the recipe's", "N"},
+        {"seed", 0, 0, G_OPTION_ARG_INT64, &o.seed, "Seed, instead of the recipe's", "N"},
+        {"device", 0, 0, G_OPTION_ARG_STRING, &o.device, "auto, cpu or ref", "NAME"},
+        {"class-names", 0, 0, G_OPTION_ARG_STRING, &o.class_names, "Names of the class numbers of YOLO labels", "A,B,C"},
+        {"fresh", 0, 0, G_OPTION_ARG_NONE, &o.fresh, "Begin anew although there is a checkpoint", NULL},
+        {"stop-after", 0, 0, G_OPTION_ARG_INT64, &o.stop_after, "Leave after so many steps of this run, with a checkpoint", "N"},
+        {NULL}};
+    g_autoptr(GOptionContext) context = g_option_context_new("- train a model from a recipe and a data folder");
+    g_option_context_add_main_entries(context, entries, NULL);
+    GError *error = NULL;
+    if (!g_option_context_parse(context, &argc, &argv, &error) || !o.recipe || !o.data || !o.out || argc > 1) {
+        fprintf(stderr, "seam train: %s\n", error ? error->message : "--recipe, --data and --out are needed; see seam train --help");
+        return 2;
+    }
+    gst_init(NULL, NULL);
+    int status = train(&o);
+    g_free(o.recipe), g_free(o.data), g_free(o.out), g_free(o.device), g_free(o.class_names);
+    return status;
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// What train, eval and adapt have in common on the command line: opening models and data folders with progress, lists of modalities, errors.
+#pragma once
+
+#include "core/conformal.h"
+#include "core/model.h"
+#include "core/train/dataset.h"
+#include "tools/progress.h"
+
+// Prints "seam COMMAND: message" and returns `status`.
+int seam_tool_fail(const char *command, GError *error, int status);
+// Prints "seam COMMAND: message", or `otherwise` when there is no error, and returns 2: wrong usage.
+int seam_tool_usage(const char *command, GError *error, const char *otherwise);
+// Reads a data folder through GStreamer with a progress bar on standard error. class_names: "a,b,c" or NULL.
+SeamDataset *seam_tool_read_data(const SeamConfig *config, const char *path, double video_rate, const char *class_names, const char *group_column,
+                                 const char *exclude_group, GError **error);
+// "sound,sensors" to bits; an unknown name is an error that lists the known ones. NULL: all.
+bool seam_tool_modalities(const SeamConfig *config, const char *names, uint32_t *bits, GError **error);
+// The calibration in `meta` (a model.json, or NULL), for messages at `where`; empty when there is none. NULL with an error.
+SeamCalibration *seam_tool_calibration(const SeamConfig *config, JsonObject *meta, const char *where, GError **error);
+// A loaded model and its calibration; false, with both NULL, with an error.
+bool seam_tool_open_model(const char *path, SeamModel **model, SeamCalibration **calibration, GError **error);
+// Takes the adapter in `file` (for the task that it names) into use, with its own calibration if it brings one. Frees what it replaces.
+bool seam_tool_take_adapter(const char *file, SeamModel **model, SeamCalibration **calibration, GError **error);
+// Prints the object on standard output, with a newline, and lets go of it.
+void seam_tool_print_json(JsonObject *object);
