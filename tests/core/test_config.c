@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Configurations: the round trip through JSON, the presets, and one refused example for each rule.
+#include "core/config.h"
+
+#include <string.h>
+
+#include "core/error.h"
+
+static const char good[] =
+    "{\"dim\":96,\"layers\":4,\"heads\":3,\"experts\":8,\"groups\":4,\"groups_kept\":2,\"top_k\":2,"
+    "\"expert_width\":96,"
+    "\"router_rank\":8,\"router_shared_a\":true,\"mixer\":[\"local\",\"global\"],\"local_radius\":"
+    "3,\"gate_threshold\":0.02,"
+    "\"fusion_layers\":1,\"fusion_neighbours\":8,\"fusion_width\":96,\"window\":1.0,\"modalities\":"
+    "["
+    "{\"name\":\"video\",\"front\":\"image\",\"channels\":1,\"size\":192,\"stem\":[12,24,48,96],"
+    "\"delta_rank\":4,\"arc_on\":0.02},"
+    "{\"name\":\"sensors\",\"front\":\"sensor\",\"channels\":2,\"channel_names\":[\"current\","
+    "\"flow\"],\"rate\":10,\"patch\":10,"
+    "\"time_bins\":10,\"fft\":8,\"bands\":4,\"arc_channel\":0,\"arc_on\":50,\"mean\":[120.5,3],"
+    "\"std\":[30.1,1]},"
+    "{\"name\":\"text\",\"front\":\"text\",\"buckets\":2048,\"ngram_min\":3,\"ngram_max\":5,\"max_"
+    "tokens\":32,\"sparse\":true}],"
+    "\"classes\":[\"good\",\"porosity\"],\"tasks\":[{\"name\":\"classify\",\"kind\":\"classify\","
+    "\"rank\":8},"
+    "{\"name\":\"localise\",\"kind\":\"localise\",\"rank\":8,\"upscale\":2},"
+    "{\"name\":\"anomaly\",\"kind\":\"anomaly\",\"rank\":0,\"memory\":512,\"neighbours\":3}]}";
+
+static SeamConfig config, again;
+
+static void test_round_trip(void) {
+    g_autoptr(GError) error = NULL;
+    g_assert_true(seam_config_parse(&config, good, "good", &error));
+    g_assert_no_error(error);
+    g_assert_cmpint(config.mixer[0], ==, SEAM_MIXER_LOCAL);
+    g_assert_cmpint(config.mixer[3], ==, SEAM_MIXER_GLOBAL);
+    g_assert_cmpfloat(config.modality[0].mean[0], ==, 127.5f);
+    g_assert_cmpfloat(config.modality[1].std[0], ==, 30.1f);
+    g_autofree char *text = seam_config_print(&config);
+    g_assert_nonnull(strstr(text, "\"gate_threshold\": 0.02,"));
+    g_assert_true(seam_config_parse(&again, text, "printed", &error));
+    g_assert_cmpmem(&config, sizeof config, &again, sizeof again);
+    g_autofree char *reprinted = seam_config_print(&again);
+    g_assert_cmpstr(text, ==, reprinted);
+}
+
+static void test_lookups(void) {
+    g_assert_true(seam_config_parse(&config, good, "good", NULL));
+    g_assert_cmpint(seam_config_modality(&config, "sensors"), ==, 1);
+    g_assert_cmpint(seam_config_modality(&config, "sound"), ==, -1);
+    g_assert_cmpint(seam_config_class(&config, "porosity"), ==, 1);
+    g_assert_cmpint(seam_config_task(&config, "anomaly"), ==, 2);
+    g_assert_cmpint(seam_modality_grid(&config.modality[0]), ==, 12);
+    g_assert_cmpint(seam_modality_tokens(&config, 0), ==, 145);
+    g_assert_cmpint(seam_modality_tokens(&config, 1), ==, 4);
+    g_assert_cmpint(seam_modality_tokens(&config, 2), ==, 32);
+}
+
+static void test_presets(void) {
+    const char *const names[] = {"nano", "small", "base", "full"};
+    g_autoptr(GError) error = NULL;
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_assert_true(seam_config_parse(&again, good, "good", NULL));
+        g_assert_true(seam_config_preset(&config, names[i], NULL));
+        memcpy(config.modality, again.modality, sizeof config.modality);
+        config.modality[0].image.stem_width[3] = config.dim;
+        config.n_modalities = 3;
+        g_assert_true(seam_config_validate(&config, names[i], &error));
+        g_assert_no_error(error);
+    }
+    g_assert_false(seam_config_preset(&config, "huge", &error));
+    g_assert_error(error, SEAM_ERROR, SEAM_ERROR_VALUE);
+}
+
+// What is replaced in the good text, by what, and what the message must say.
+static const struct {
+    const char *from, *to, *message;
+} refused[] = {
+    {"\"dim\":96", "\"dim\":0", "\"dim\" is 0, must be 8 to 8192"},
+    {"\"dim\":96,", "", "\"dim\" is missing"},
+    {"\"dim\":96", "\"dim\":96.0", "must be a whole number"},
+    {"\"dim\":96", "\"dimm\":96", "\"dimm\" is not a field; did you mean \"dim\"?"},
+    {"\"dim\":96", "\"dim\":64", "\"heads\" is 3"},
+    {"\"layers\":4", "\"layers\":65", "\"layers\" is 65"},
+    {"\"layers\":4", "\"layers\":1", "\"mixer\" has 2 items"},
+    {"\"local\",", "\"looong\",", "\"mixer\" is \"looong\""},
+    {"\"groups\":4", "\"groups\":3", "\"groups\" is 3, must divide"},
+    {"\"groups_kept\":2", "\"groups_kept\":5", "\"groups_kept\" is 5"},
+    {"\"top_k\":2", "\"top_k\":5", "\"top_k\" is 5, must be at most the 4"},
+    {"0.02,\"fusion", "1.5,\"fusion", "\"gate_threshold\" is 1.5"},
+    {"\"window\":1.0", "\"window\":-1", "\"window\" is -1"},
+    {"\"window\":1.0", "\"window\":1.05", "\"rate\" times \"window\""},
+    {"\"channels\":1", "\"channels\":2", "modalities[0]: \"channels\" is 2"},
+    {"\"size\":192", "\"size\":200", "\"size\" is 200, must be a multiple of 16"},
+    {"48,96]", "48,90]", "\"stem\" ends with 90"},
+    {"[12,", "[0,", "\"stem\" must hold whole numbers"},
+    {"\"delta_rank\":4", "\"delta_rank\":97", "\"delta_rank\" is 97"},
+    {"\"current\",\"flow\"", "\"current\"", "\"channel_names\" has 1 items, must have 2"},
+    {"\"current\",\"flow\"", "\"flow\",\"flow\"", "\"flow\" twice"},
+    {"\"rate\":10,", "\"rate\":0,", "\"rate\" is 0"},
+    {"\"patch\":10", "\"patch\":4", "multiple of \"patch\""},
+    {"\"time_bins\":10", "\"time_bins\":3", "\"time_bins\" is 3, must divide"},
+    {"\"fft\":8", "\"fft\":11", "\"fft\" is 11"},
+    {"\"bands\":4", "\"bands\":5", "\"bands\" is 5"},
+    {"\"bands\":4", "\"bands\":0", "\"fft\" is 8"},
+    {"\"arc_channel\":0", "\"arc_channel\":2", "\"arc_channel\" is 2"},
+    {"[30.1,1]", "[0,1]", "\"std\" is 0"},
+    {"[120.5,3]", "[120.5]", "\"mean\" has 1 items"},
+    {"[120.5,3]", "[1e300,3]", "\"mean\" is inf"},
+    {"\"ngram_max\":5", "\"ngram_max\":2", "\"ngram_min\" is 3"},
+    {"\"front\":\"text\"", "\"front\":\"speech\"", "\"front\" is \"speech\", must be one of"},
+    {"\"name\":\"text\"", "\"name\":\"video\"", "\"modalities\" has \"video\" twice"},
+    {"\"name\":\"text\"", "\"name\":\"a.b\"", "\"name\" must be 1 to 47 letters"},
+    {"\"good\",\"porosity\"", "\"good\"", "needs at least 2 names"},
+    {"\"good\",\"porosity\"", "\"good\",\"good\"", "\"classes\" has \"good\" twice"},
+    {"\"good\",\"porosity\"", "\"good\",\"a\\nb\"", "without control characters"},
+    {"\"upscale\":2", "\"upscale\":3", "\"upscale\" is 3"},
+    {"\"memory\":512", "\"memory\":2", "\"neighbours\" is 3"},
+    {"\"name\":\"anomaly\"", "\"name\":\"../x\"", "tasks[2]: \"name\" must be"},
+    {"\"kind\":\"anomaly\"", "\"kind\":\"guess\"", "\"kind\" is \"guess\""},
+};
+
+static void test_refused(void) {
+    for (size_t i = 0; i < G_N_ELEMENTS(refused); i++) {
+        g_autoptr(GError) error = NULL;
+        const char *at = strstr(good, refused[i].from);
+        g_assert_nonnull(at);
+        g_autofree char *text = g_strdup_printf("%.*s%s%s", (int)(at - good), good, refused[i].to,
+                                                at + strlen(refused[i].from));
+        bool accepted = seam_config_parse(&config, text, "model.json", &error);
+        g_test_message("%s -> %s: %s", refused[i].from, refused[i].to,
+                       error ? error->message : "accepted");
+        g_assert_false(accepted);
+        g_assert_true(g_str_has_prefix(error->message, "model.json: "));
+        g_assert_nonnull(strstr(error->message, refused[i].message));
+    }
+}
+
+int main(int argc, char **argv) {
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/config/round-trip", test_round_trip);
+    g_test_add_func("/config/lookups", test_lookups);
+    g_test_add_func("/config/presets", test_presets);
+    g_test_add_func("/config/refused", test_refused);
+    return g_test_run();
+}

@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// seamencoder: that the layers run are those of core, split or whole; what the parts say when they do not follow on each other; bad buffers.
+#include <math.h>
+#include <string.h>
+
+#include "tests/plugins/helpers.h"
+
+enum { SEQS = 2, LENGTH = 9, LAYERS = 4 };
+
+typedef struct {
+    char *bundle;
+    SeamModel *model;
+    GstHarness *h;
+} Fixture;
+
+static void set_up(Fixture *f, gconstpointer data)
+{
+    f->bundle = test_bundle_new(1, TEST_BUNDLE_PLAIN);
+    f->model = test_model(f->bundle);
+}
+
+static void tear_down(Fixture *f, gconstpointer data)
+{
+    if (f->h)
+        test_harness_end(f->h);
+    seam_model_free(f->model);
+    test_bundle_free(f->bundle);
+}
+
+static GstHarness *harness(Fixture *f, const char *layers)
+{
+    GstElement *element = test_element("seamencoder", f->bundle);
+    if (layers)
+        g_object_set(element, "layers", layers, NULL);
+    return test_harness_of(element, "sink", "src");
+}
+
+static void push_segment(GstHarness *h)
+{
+    GstSegment segment;
+    gst_segment_init(&segment, GST_FORMAT_TIME);
+    gst_harness_push_event(h, gst_event_new_segment(&segment));
+}
+
+// done: layers that were run before. Caps that are refused show when a buffer follows.
+static void set_caps(Fixture *f, GstHarness *h, int32_t done)
+{
+    GstCaps *caps = test_tokens_caps(f->model, done ? SEAM_STAGE_ENCODED : SEAM_STAGE_EMBEDDED, TEST_SENSORS, done);
+    gst_harness_push_event(h, gst_event_new_stream_start("test"));
+    gst_harness_push_event(h, gst_event_new_caps(caps));
+    push_segment(h);
+    gst_caps_unref(caps);
+}
+
+static GstBuffer *tokens(Fixture *f, uint64_t seed)
+{
+    return test_tokens_new(&f->model->config, SEAM_STAGE_EMBEDDED, TEST_SENSORS, SEQS, LENGTH, 0.5, 0.1, 30, seed);
+}
+
+// The same by core. use: NULL or [experts].
+static GstBuffer *encoded_by_core(Fixture *f, int32_t first, int32_t last, uint64_t seed, float *use)
+{
+    GstBuffer *buffer = tokens(f, seed);
+    SeamTokens view;
+    GstMapInfo map;
+    TestRun run;
+    test_run_init(&run);
+    g_assert_true(gst_seam_tokens_map(buffer, GST_MAP_READWRITE, &view, &map, NULL));
+    g_assert_cmpint(seam_model_encode(f->model, &run.run, first, last, &view, use, NULL), ==, SEAM_OK);
+    gst_buffer_unmap(buffer, &map);
+    test_run_clear(&run);
+    return buffer;
+}
+
+static void assert_same_values(GstBuffer *a, GstBuffer *b)
+{
+    GstMapInfo map_a, map_b;
+    g_assert_true(gst_buffer_map(a, &map_a, GST_MAP_READ) && gst_buffer_map(b, &map_b, GST_MAP_READ));
+    g_assert_cmpmem(map_a.data, map_a.size, map_b.data, map_b.size);
+    gst_buffer_unmap(a, &map_a);
+    gst_buffer_unmap(b, &map_b);
+}
+
+// ---- what comes out ---------------------------------------------------------------------------------------------------------------------
+
+static void test_all(Fixture *f, gconstpointer data)
+{
+    float use[SEAM_MAX_EXPERTS] = {0}, sum = 0;
+    f->h = harness(f, NULL);
+    set_caps(f, f->h, 0);
+    GstBuffer *in = tokens(f, 1), *out = gst_harness_push_and_pull(f->h, in), *expected = encoded_by_core(f, 0, LAYERS - 1, 1, use);
+    g_assert_true(out == in); // in place
+    assert_same_values(out, expected);
+    const GstSeamTokensMeta *meta = gst_buffer_get_seam_tokens_meta(out);
+    g_assert_cmpint(meta->stage, ==, SEAM_STAGE_ENCODED);
+    g_assert_cmpint(meta->n_levels, ==, SEQS);
+    for (int32_t e = 0; e < f->model->config.experts; e++) {
+        g_assert_cmpfloat(meta->expert_use[e], ==, use[e]);
+        sum += use[e];
+    }
+    g_assert_cmpfloat_with_epsilon(sum, SEQS * LENGTH * LAYERS, 1e-2);
+    GstCaps *caps = gst_pad_get_current_caps(f->h->sinkpad), *wanted = test_tokens_caps(f->model, SEAM_STAGE_ENCODED, TEST_SENSORS, LAYERS);
+    g_assert_true(gst_caps_is_equal(caps, wanted));
+    gst_caps_unref(caps);
+    gst_caps_unref(wanted);
+    gst_buffer_unref(out);
+    gst_buffer_unref(expected);
+}
+
+static void test_split(Fixture *f, gconstpointer data)
+{
+    static const char *const splits[][LAYERS] = {{"0-1", "2-3"}, {"0", "1-2", "3"}, {"0-0", "1-1", "2-2", "3-3"}};
+    f->h = harness(f, "all");
+    set_caps(f, f->h, 0);
+    GstBuffer *whole = gst_harness_push_and_pull(f->h, tokens(f, 2));
+    for (guint s = 0; s < G_N_ELEMENTS(splits); s++) {
+        GstBuffer *buffer = tokens(f, 2);
+        int done = 0;
+        for (guint i = 0; i < LAYERS && splits[s][i]; i++) {
+            GstHarness *part = harness(f, splits[s][i]);
+            set_caps(f, part, done);
+            buffer = gst_harness_push_and_pull(part, buffer);
+            g_assert_nonnull(buffer);
+            GstCaps *caps = gst_pad_get_current_caps(part->sinkpad);
+            g_assert_true(gst_structure_get_int(gst_caps_get_structure(caps, 0), "layers", &done));
+            gst_caps_unref(caps);
+            test_harness_end(part);
+        }
+        assert_same_values(buffer, whole);
+        g_assert_cmpmem(gst_buffer_get_seam_tokens_meta(buffer)->expert_use, sizeof(float) * SEAM_MAX_EXPERTS,
+                        gst_buffer_get_seam_tokens_meta(whole)->expert_use, sizeof(float) * SEAM_MAX_EXPERTS);
+        gst_buffer_unref(buffer);
+    }
+    gst_buffer_unref(whole);
+}
+
+// A buffer that somebody else holds stays as it is.
+static void test_not_writable(Fixture *f, gconstpointer data)
+{
+    f->h = harness(f, NULL);
+    set_caps(f, f->h, 0);
+    GstBuffer *in = tokens(f, 3), *untouched = tokens(f, 3), *expected = encoded_by_core(f, 0, LAYERS - 1, 3, NULL);
+    GstBuffer *out = gst_harness_push_and_pull(f->h, gst_buffer_ref(in));
+    g_assert_true(out != in);
+    assert_same_values(in, untouched);
+    assert_same_values(out, expected);
+    g_assert_cmpint(gst_buffer_get_seam_tokens_meta(in)->stage, ==, SEAM_STAGE_EMBEDDED);
+    gst_buffer_unref(in);
+    gst_buffer_unref(out);
+    gst_buffer_unref(untouched);
+    gst_buffer_unref(expected);
+}
+
+// More tokens than one input of the modality has (several windows in one buffer), and none at all.
+static void test_sizes(Fixture *f, gconstpointer data)
+{
+    f->h = harness(f, NULL);
+    set_caps(f, f->h, 0);
+    GstBuffer *large = test_tokens_new(&f->model->config, SEAM_STAGE_EMBEDDED, TEST_SENSORS, 16, 20, 0, 0.5, NAN, 4);
+    GstBuffer *out = gst_harness_push_and_pull(f->h, large);
+    g_assert_nonnull(out);
+    gst_buffer_unref(out);
+    GstBuffer *empty = test_tokens_new(&f->model->config, SEAM_STAGE_EMBEDDED, TEST_SENSORS, 1, 0, 8, 0.5, NAN, 4);
+    out = gst_harness_push_and_pull(f->h, empty);
+    g_assert_cmpint(gst_buffer_get_seam_tokens_meta(out)->stage, ==, SEAM_STAGE_ENCODED);
+    gst_buffer_unref(out);
+}
+
+static void test_events(Fixture *f, gconstpointer data)
+{
+    f->h = harness(f, NULL);
+    set_caps(f, f->h, 0);
+    gst_buffer_unref(gst_harness_push_and_pull(f->h, tokens(f, 5)));
+    g_assert_true(gst_harness_push_event(f->h, gst_event_new_gap(GST_SECOND, GST_SECOND)));
+    g_assert_true(gst_harness_push_event(f->h, gst_event_new_flush_start()));
+    g_assert_true(gst_harness_push_event(f->h, gst_event_new_flush_stop(TRUE)));
+    push_segment(f->h);
+    gst_buffer_unref(gst_harness_push_and_pull(f->h, tokens(f, 5)));
+    g_assert_true(gst_harness_push_event(f->h, gst_event_new_eos()));
+    static const GstEventType in_order[] = {GST_EVENT_GAP, GST_EVENT_FLUSH_START, GST_EVENT_FLUSH_STOP, GST_EVENT_SEGMENT, GST_EVENT_EOS};
+    for (guint i = 0; i < G_N_ELEMENTS(in_order); i++) {
+        GstEvent *event = test_pull_event(f->h, in_order[i]);
+        g_assert_nonnull(event);
+        gst_event_unref(event);
+    }
+}
+
+// Another modality in mid-stream.
+static void test_caps_change(Fixture *f, gconstpointer data)
+{
+    f->h = harness(f, NULL);
+    set_caps(f, f->h, 0);
+    gst_buffer_unref(gst_harness_push_and_pull(f->h, tokens(f, 6)));
+    GstCaps *caps = test_tokens_caps(f->model, SEAM_STAGE_EMBEDDED, TEST_VIDEO, 0);
+    g_assert_true(gst_harness_push_event(f->h, gst_event_new_caps(caps)));
+    gst_caps_unref(caps);
+    GstBuffer *out = gst_harness_push_and_pull(f->h, test_tokens_new(&f->model->config, SEAM_STAGE_EMBEDDED, TEST_VIDEO, 1, 17, 0, 0.1, 1, 6));
+    g_assert_nonnull(out);
+    gst_buffer_unref(out);
+    caps = gst_pad_get_current_caps(f->h->sinkpad);
+    g_assert_cmpstr(gst_structure_get_string(gst_caps_get_structure(caps, 0), "modality"), ==, "video");
+    gst_caps_unref(caps);
+}
+
+// ---- what is refused --------------------------------------------------------------------------------------------------------------------
+
+static void test_order_refused(Fixture *f, gconstpointer data)
+{
+    static const struct {
+        const char *layers;
+        int32_t done;
+        const char *words[2];
+    } bad[] = {
+        {"2-3", 1, {"layers 1-1 are missing", "begin with layers=1-3"}}, {"2-3", 0, {"layers 0-1 are missing", "begin with layers=0-3"}},
+        {"1-3", 2, {"overlap", "begin with layers=2-3"}},                {"0-1", 2, {"overlap", "begin with layers=2-2"}},
+        {"0-3", 4, {"all 4 layers", "leave this seamencoder out"}},      {NULL, 4, {"all 4 layers", "leave this seamencoder out"}},
+    };
+    for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
+        GstHarness *h = harness(f, bad[i].layers);
+        set_caps(f, h, bad[i].done);
+        g_assert_cmpint(gst_harness_push(h, tokens(f, 1)), ==, GST_FLOW_NOT_NEGOTIATED);
+        test_assert_error(h->element, "gst-core-error-quark 7", bad[i].words[0], bad[i].words[1], NULL);
+        test_harness_end(h);
+    }
+}
+
+static void test_other_model(Fixture *f, gconstpointer data)
+{
+    char *bundle = test_bundle_new(2, TEST_BUNDLE_PLAIN);
+    SeamModel *other = test_model(bundle);
+    GstCaps *caps = test_tokens_caps(other, SEAM_STAGE_EMBEDDED, TEST_SOUND, 0);
+    f->h = harness(f, NULL);
+    gst_harness_push_event(f->h, gst_event_new_stream_start("test"));
+    gst_harness_push_event(f->h, gst_event_new_caps(caps));
+    push_segment(f->h);
+    g_assert_cmpint(gst_harness_push(f->h, tokens(f, 1)), ==, GST_FLOW_NOT_NEGOTIATED);
+    test_assert_error(f->h->element, "gst-core-error-quark 7", "sound branch", other->fingerprint, f->model->fingerprint, "the same model=",
+                      NULL);
+    gst_caps_unref(caps);
+    seam_model_free(other);
+    test_bundle_free(bundle);
+}
+
+static void test_bad_buffers(Fixture *f, gconstpointer data)
+{
+    GstBuffer *bad[5];
+    static const char *const words[] = {"no SeamTokensMeta", "bytes", "not finite", "wide", "token 0"};
+    bad[0] = gst_buffer_new_allocate(NULL, 96, NULL);
+    bad[1] = tokens(f, 7);
+    gst_buffer_set_size(bad[1], (gssize)gst_buffer_get_size(bad[1]) - 4);
+    bad[2] = tokens(f, 7);
+    float nan = NAN;
+    gst_buffer_fill(bad[2], 40, &nan, sizeof nan);
+    SeamConfig *wide = g_new(SeamConfig, 1);
+    *wide = f->model->config;
+    wide->dim = 32;
+    bad[3] = test_tokens_new(wide, SEAM_STAGE_EMBEDDED, TEST_SENSORS, 1, 4, 0, 0.1, NAN, 7);
+    g_free(wide);
+    bad[4] = test_tokens_new(&f->model->config, SEAM_STAGE_EMBEDDED, TEST_SOUND, 1, 4, 0, 0.1, NAN, 7);
+    for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
+        GstHarness *h = harness(f, NULL);
+        set_caps(f, h, 0);
+        g_assert_cmpint(gst_harness_push(h, bad[i]), ==, GST_FLOW_ERROR);
+        test_assert_error(h->element, "gst-stream-error-quark", words[i], NULL);
+        test_harness_end(h);
+    }
+}
+
+static void test_bad_layers(Fixture *f, gconstpointer data)
+{
+    static const char *const bad[] = {"", "4", "0-4", "3-2", "-1", "0-", "0-1x", "some", "0--1", "99999999999", " 1"};
+    for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
+        GstElement *element = test_element("seamencoder", f->bundle);
+        g_object_set(element, "layers", bad[i], NULL);
+        g_assert_cmpint(gst_element_set_state(element, GST_STATE_PAUSED), ==, GST_STATE_CHANGE_FAILURE);
+        test_assert_error(element, "gst-resource-error-quark 13", "within 0-3", NULL);
+        test_element_free(element);
+    }
+    GstElement *element = test_element("seamencoder", "/nowhere/none.seam");
+    g_assert_cmpint(gst_element_set_state(element, GST_STATE_PAUSED), ==, GST_STATE_CHANGE_FAILURE);
+    test_assert_error(element, "/nowhere/none.seam", NULL);
+    test_element_free(element);
+}
+
+// ---- life -------------------------------------------------------------------------------------------------------------------------------
+
+static void test_states(Fixture *f, gconstpointer data)
+{
+    f->h = harness(f, "all");
+    for (int i = 0; i < 5; i++) {
+        set_caps(f, f->h, 0);
+        gst_buffer_unref(gst_harness_push_and_pull(f->h, tokens(f, 8)));
+        g_assert_cmpint(gst_element_set_state(f->h->element, i % 2 ? GST_STATE_NULL : GST_STATE_READY), ==, GST_STATE_CHANGE_SUCCESS);
+        gst_harness_play(f->h);
+    }
+}
+
+// A property that is set while the model runs holds from the next start on.
+static void test_properties(Fixture *f, gconstpointer data)
+{
+    f->h = harness(f, "0-1");
+    g_autofree char *layers = NULL;
+    g_object_set(f->h->element, "layers", "0-2", NULL);
+    g_object_get(f->h->element, "layers", &layers, NULL);
+    g_assert_cmpstr(layers, ==, "0-2");
+    for (int32_t last = 2; last <= 3; last++) {
+        set_caps(f, f->h, 0);
+        GstCaps *caps = gst_pad_get_current_caps(f->h->sinkpad);
+        int done = 0;
+        gst_structure_get_int(gst_caps_get_structure(caps, 0), "layers", &done);
+        gst_caps_unref(caps);
+        g_assert_cmpint(done, ==, last);
+        gst_element_set_state(f->h->element, GST_STATE_READY);
+        gst_harness_play(f->h);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    test_init(&argc, &argv);
+#define ADD(name, function) g_test_add("/encoder/" name, Fixture, NULL, set_up, function, tear_down)
+    ADD("all", test_all);
+    ADD("split", test_split);
+    ADD("not-writable", test_not_writable);
+    ADD("sizes", test_sizes);
+    ADD("events", test_events);
+    ADD("caps-change", test_caps_change);
+    ADD("order-refused", test_order_refused);
+    ADD("other-model", test_other_model);
+    ADD("bad-buffers", test_bad_buffers);
+    ADD("bad-layers", test_bad_layers);
+    ADD("states", test_states);
+    ADD("properties", test_properties);
+    return g_test_run();
+}
