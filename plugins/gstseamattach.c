@@ -148,7 +148,7 @@ static gboolean results_event(GstPad *pad, GstObject *parent, GstEvent *event)
 static void wait_for_results(GstSeamAttach *self, double time)
 {
     gint64 until = g_get_monotonic_time() + (gint64)self->max_wait_ms * G_TIME_SPAN_MILLISECOND;
-    while (!(self->position > time) && !self->results_eos && !self->silent)
+    while (!(self->position > time) && !self->results_eos && !self->flushing && !self->silent)
         self->silent = !g_cond_wait_until(&self->news, GST_OBJECT_GET_LOCK(self), until);
 }
 
@@ -415,6 +415,6 @@ static void gst_seam_attach_class_init(GstSeamAttachClass *klass)
     gst_element_class_add_static_pad_template(element_class, &src_template);
     gst_element_class_set_static_metadata(element_class, "Seam result attacher", "Filter/Metadata/Video",
                                           "Attaches decisions to the video frames that they are about",
-                                          "The Seam developers");
+                                          "The Seam authors");
     GST_DEBUG_CATEGORY_INIT(seam_attach_debug, "seamattach", 0, "results onto video frames");
 }

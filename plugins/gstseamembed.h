@@ -29,8 +29,8 @@ void gst_seam_embed_finalize(GstSeamEmbed *e);
 gboolean gst_seam_embed_set_property(GstSeamEmbed *e, guint id, const GValue *value); // FALSE: not one of these
 gboolean gst_seam_embed_get_property(GstSeamEmbed *e, guint id, GValue *value);
 
-// The modality named by the property, or else the only one with this front end (and so many channels; 0: any). Plans memory for `inputs` of it.
-// Posts an error that names what the input has and what the model has.
+// The modality named by the property, or else the only one with this front end (and so many channels; 0: any). Plans memory for one input of it
+// with so many levels. Posts an error that names what the input has and what the model has.
 gboolean gst_seam_embed_choose(GstSeamEmbed *e, SeamFront front, gint32 channels, gint32 levels);
 const SeamModality *gst_seam_embed_modality(const GstSeamEmbed *e);
 

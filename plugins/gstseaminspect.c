@@ -369,5 +369,5 @@ static void gst_seam_inspect_class_init(GstSeamInspectClass *klass)
     gst_element_class_add_static_pad_template(element_class, &text_template);
     gst_element_class_set_static_metadata(element_class, "Seam inspection", "Generic/Bin/Analyzer/Video",
                                           "Judges welds from video, sensors, sound and text, and attaches the decisions to the video",
-                                          "The Seam developers");
+                                          "The Seam authors");
 }

@@ -11,6 +11,8 @@
 #include "core/files.h"
 #include "core/train/finish.h"
 
+enum { MOST_FOLDS = 16 };
+
 // One window of one subset of one record.
 typedef struct {
     int32_t record;
@@ -26,7 +28,8 @@ struct SeamAdapt {
     GArray *window;         // of Window; those of a record lie together
     GArray *feature;        // of float [windows, modalities, width]
     int32_t *first;         // [records + 1] windows
-    GPtrArray *group;       // of char *, the records'
+    int32_t groups, folds;
+    int32_t *fold;          // [records] which fold a record's group is in; -1: not labelled
     SeamArena arena;
     // of the record that is being encoded
     uint32_t now[SEAM_MAX_SUBSETS];
@@ -43,11 +46,15 @@ static int32_t windows_of(const SeamAdapt *a) {
     return (int32_t)a->window->len;
 }
 
+static const float *features_of(const SeamAdapt *a, int32_t window) {
+    return &g_array_index(a->feature, float, (size_t)window * config_of(a)->n_modalities * a->features.width);
+}
+
 // ---- encoding ------------------------------------------------------------------------------------------------------------------
 
 // What memories are fitted on: a window with all that its record has, or with one modality.
-static bool for_memory(const SeamAdapt *a, uint32_t subset) {
-    return subset == seam_record_present(&a->options.data->record[a->record], config_of(a)) || (subset & (subset - 1)) == 0;
+static bool for_memory(const SeamAdapt *a, int32_t record, uint32_t subset) {
+    return subset == seam_record_present(&a->options.data->record[record], config_of(a)) || (subset & (subset - 1)) == 0;
 }
 
 static void take_window(void *user, int32_t i, const SeamTokens *fused, const SeamWindowResult *r) {
@@ -61,7 +68,7 @@ static void take_window(void *user, int32_t i, const SeamTokens *fused, const Se
     }
     g_array_append_val(a->window, w);
     g_array_append_vals(a->feature, a->row, (guint)(config_of(a)->n_modalities * a->features.width));
-    if (for_memory(a, w.subset))
+    if (for_memory(a, a->record, w.subset))
         seam_features_add(&a->features, a->record, w.present, a->row);
 }
 
@@ -138,10 +145,16 @@ static bool check_data(const SeamAdapt *a, GError **error) {
     return a->features.task >= 0 && good > 0;
 }
 
-static void list_groups(SeamAdapt *a) {
-    for (int32_t i = 0; i < a->options.data->n; i++)
-        if (a->options.data->record[i].label && !g_ptr_array_find_with_equal_func(a->group, a->options.data->record[i].group, g_str_equal, NULL))
-            g_ptr_array_add(a->group, a->options.data->record[i].group);
+// A fold is a group, or several when there are many: the time to leave each out in turn, and each out of these, is bounded.
+static void deal_folds(SeamAdapt *a) {
+    const SeamDataset *data = a->options.data;
+    g_autoptr(GHashTable) number = g_hash_table_new(g_str_hash, g_str_equal);
+    for (int32_t i = 0; i < data->n; i++)
+        if (data->record[i].label && !g_hash_table_contains(number, data->record[i].group))
+            g_hash_table_insert(number, data->record[i].group, GINT_TO_POINTER(a->groups++));
+    a->folds = MIN(a->groups, MOST_FOLDS);
+    for (int32_t i = 0; i < data->n; i++)
+        a->fold[i] = data->record[i].label ? GPOINTER_TO_INT(g_hash_table_lookup(number, data->record[i].group)) % a->folds : -1;
 }
 
 SeamAdapt *seam_adapt_new(const SeamAdaptOptions *options, GError **error) {
@@ -153,7 +166,7 @@ SeamAdapt *seam_adapt_new(const SeamAdaptOptions *options, GError **error) {
     a->window = g_array_new(FALSE, FALSE, sizeof(Window));
     a->feature = g_array_new(FALSE, FALSE, sizeof(float));
     a->first = g_new0(int32_t, options->data->n + 1);
-    a->group = g_ptr_array_new();
+    a->fold = g_new0(int32_t, options->data->n + 1);
     seam_features_open(&a->features, options->model);
     a->row = g_new0(float, (gsize)SEAM_MAX_MODALITIES * MAX(a->features.width, 1));
     bool ok = check_data(a, error);
@@ -165,7 +178,7 @@ SeamAdapt *seam_adapt_new(const SeamAdaptOptions *options, GError **error) {
         seam_adapt_free(a);
         return NULL;
     }
-    list_groups(a);
+    deal_folds(a);
     return a;
 }
 
@@ -176,14 +189,14 @@ void seam_adapt_free(SeamAdapt *a) {
     seam_arena_clear(&a->arena);
     g_array_unref(a->window);
     g_array_unref(a->feature);
-    g_ptr_array_unref(a->group);
+    g_free(a->fold);
     g_free(a->first);
     g_free(a->row);
     g_free(a);
 }
 
 int32_t seam_adapt_groups(const SeamAdapt *a) {
-    return (int32_t)a->group->len;
+    return a->groups;
 }
 
 // ---- memories and scores -------------------------------------------------------------------------------------------------------
@@ -191,7 +204,6 @@ int32_t seam_adapt_groups(const SeamAdapt *a) {
 // The anomaly of the windows of the records with use[i]: as seam_decide() has it, the mean over the modalities that could be scored.
 static bool measure(SeamAdapt *a, const SeamModel *model, const bool *use, GError **error) {
     const SeamAnomaly *memory = &model->task[a->features.task].anomaly;
-    size_t stride = (size_t)config_of(a)->n_modalities * a->features.width;
     SeamRun run = {a->options.kernels, &a->arena};
     SeamStatus status = SEAM_OK;
     for (int32_t i = 0; i < windows_of(a) && status == SEAM_OK; i++) {
@@ -202,7 +214,7 @@ static bool measure(SeamAdapt *a, const SeamModel *model, const bool *use, GErro
         if (!use[w->record])
             continue;
         seam_arena_release(&a->arena, 0);
-        status = seam_anomaly_score(memory, &run, 1, &g_array_index(a->feature, float, (size_t)i * stride), distance, &scored);
+        status = seam_anomaly_score(memory, &run, 1, features_of(a, i), distance, &scored);
         for (int32_t m = 0; m < config_of(a)->n_modalities; m++)
             sum += scored >> m & 1 ? distance[m] : 0;
         w->anomaly = scored && status == SEAM_OK ? (float)(sum / __builtin_popcount(scored)) : NAN;
@@ -216,18 +228,91 @@ bool seam_adapt_measure(SeamAdapt *a, const SeamModel *model, GError **error) {
     return measure(a, model, use, error);
 }
 
-// Fits the memory on the good welds of all groups but one (NULL: of all).
-static bool fit_without(SeamAdapt *a, SeamModel *model, const char *group, uint64_t seed, GError **error) {
+// good [records]: the good ones of all folds but these two (-1: none).
+static int32_t good_without(const SeamAdapt *a, int32_t fold, int32_t other, bool *good) {
+    int32_t n = 0;
+    for (int32_t i = 0; i < a->options.data->n; i++) {
+        good[i] = is_good(&a->options.data->record[i]) && a->fold[i] != fold && a->fold[i] != other;
+        n += good[i];
+    }
+    return n;
+}
+
+// Of the distances of one modality, before they are scaled.
+typedef struct {
+    double n, sum, squares;
+} Moments;
+
+static void add_moments(const SeamAnomaly *memory, uint32_t scored, const float *distance, Moments *moments) {
+    for (int32_t m = 0; m < memory->modalities; m++)
+        if (scored >> m & 1) {
+            double d = (double)distance[m] * memory->memory[m].calibration[1] + memory->memory[m].calibration[0];
+            moments[m].n++;
+            moments[m].sum += d;
+            moments[m].squares += d * d;
+        }
+}
+
+// Adds the distances of the good windows of a fold.
+static bool add_fold(SeamAdapt *a, const SeamAnomaly *memory, int32_t fold, Moments *moments, GError **error) {
+    SeamRun run = {a->options.kernels, &a->arena};
+    SeamStatus status = SEAM_OK;
+    for (int32_t i = 0; i < windows_of(a) && status == SEAM_OK; i++) {
+        const Window *w = &g_array_index(a->window, Window, i);
+        uint32_t scored = w->present;
+        float distance[SEAM_MAX_MODALITIES];
+        if (a->fold[w->record] != fold || !is_good(&a->options.data->record[w->record]) || !for_memory(a, w->record, w->subset))
+            continue;
+        seam_arena_release(&a->arena, 0);
+        status = seam_anomaly_score(memory, &run, 1, features_of(a, i), distance, &scored);
+        if (status == SEAM_OK)
+            add_moments(memory, scored, distance, moments);
+    }
+    return seam_status_check(status, "distances to good windows", error);
+}
+
+// The scale of distances: from the good windows of each fold to a memory of the others, since a memory will judge welds of groups that it does not hold.
+static bool measure_scale(SeamAdapt *a, SeamModel *model, int32_t fold, uint64_t seed, Moments *moments, GError **error) {
+    g_autofree bool *rest = g_new(bool, a->options.data->n + 1);
+    bool ok = true;
+    for (int32_t other = 0; ok && other < a->folds; other++)
+        if (other != fold && good_without(a, fold, other, rest) > 0)
+            ok = seam_memory_fit(model, &a->features, rest, rest, a->options.kernels, seed, error) &&
+                 add_fold(a, &model->task[a->features.task].anomaly, other, moments, error);
+    return ok;
+}
+
+static void set_scale(SeamAnomaly *a, const Moments *moments) {
+    for (int32_t m = 0; m < a->modalities; m++) {
+        double mean = moments[m].n > 0 ? moments[m].sum / moments[m].n : 0, variance = moments[m].n > 0 ? moments[m].squares / moments[m].n - mean * mean : 0;
+        if (a->memory[m].n == 0 || moments[m].n < 2)
+            continue;
+        a->memory[m].calibration[0] = (float)mean;
+        a->memory[m].calibration[1] = (float)fmax(sqrt(fmax(variance, 0)), fmax(0.01 * mean, 1e-6)); // as in core/layers/anomaly.c
+    }
+}
+
+// Fits the memory on the good welds of all folds but one (-1: of all). With good welds in a single fold, a part of them sets the scale.
+static bool fit_without(SeamAdapt *a, SeamModel *model, int32_t fold, uint64_t seed, GError **error) {
     const SeamDataset *data = a->options.data;
-    g_autofree bool *good = g_new0(bool, data->n + 1), *in = g_new0(bool, data->n + 1), *held = g_new0(bool, data->n + 1);
-    for (int32_t i = 0; i < data->n; i++)
-        good[i] = is_good(&data->record[i]) && (!group || strcmp(data->record[i].group, group) != 0);
+    Moments moments[SEAM_MAX_MODALITIES] = {0};
+    double measured = 0;
+    g_autofree bool *good = g_new(bool, data->n + 1), *in = g_new0(bool, data->n + 1), *held = g_new0(bool, data->n + 1);
+    good_without(a, fold, -1, good);
     seam_memory_halves(data, good, in, held);
-    return seam_memory_fit(model, &a->features, in, held, a->options.kernels, seed, error);
+    if (!measure_scale(a, model, fold, seed, moments, error))
+        return false;
+    for (int32_t m = 0; m < SEAM_MAX_MODALITIES; m++)
+        measured += moments[m].n;
+    bool own = measured == 0;
+    if (!seam_memory_fit(model, &a->features, own ? in : good, own ? held : good, a->options.kernels, seed, error))
+        return false;
+    set_scale(&model->task[a->features.task].anomaly, moments);
+    return true;
 }
 
 bool seam_adapt_fit(SeamAdapt *a, SeamModel *model, uint64_t seed, GError **error) {
-    if (!fit_without(a, model, NULL, seed, error))
+    if (!fit_without(a, model, -1, seed, error))
         return false;
     if (seam_anomaly_ready(&model->task[a->features.task].anomaly))
         return true;
@@ -237,13 +322,12 @@ bool seam_adapt_fit(SeamAdapt *a, SeamModel *model, uint64_t seed, GError **erro
 
 bool seam_adapt_leave_out(SeamAdapt *a, SeamModel *model, uint64_t seed, GError **error) {
     const SeamDataset *data = a->options.data;
-    g_autofree bool *of_group = g_new0(bool, data->n + 1);
+    g_autofree bool *inside = g_new(bool, data->n + 1);
     bool ok = true;
-    for (guint g = 0; ok && g < a->group->len; g++) {
-        const char *group = a->group->pdata[g];
+    for (int32_t fold = 0; ok && fold < a->folds; fold++) {
         for (int32_t i = 0; i < data->n; i++)
-            of_group[i] = strcmp(data->record[i].group, group) == 0;
-        ok = fit_without(a, model, group, seed, error) && measure(a, model, of_group, error);
+            inside[i] = a->fold[i] == fold;
+        ok = fit_without(a, model, fold, seed, error) && measure(a, model, inside, error);
     }
     return ok;
 }

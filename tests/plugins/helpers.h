@@ -68,7 +68,8 @@ GstHarness *test_harness_of(GstElement *element, const char *sink, const char *s
 GstHarness *test_harness(const char *factory, const char *sink, const char *src, const char *bundle);
 // Ends what test_harness began. A message that waits on the bus holds the element, which holds the bus: so the messages go first.
 void test_harness_end(GstHarness *h);
-// The next error (or warning) on the bus within a second: "domain-quark code message", as "gst-stream-error-quark 5 seamencoder: ..."; g_free it. NULL: none.
+// The next error (or warning) on the bus within a second: "domain-quark code message", as "gst-stream-error-quark 5 seamencoder: ..."; NULL: none.
+// g_free it.
 char *test_error(GstElement *element);
 char *test_warning(GstElement *element);
 // Asserts that the element has posted an error whose text contains all of the words (NULL-terminated).

@@ -210,7 +210,9 @@ static void test_caps_change(Fixture *f, gconstpointer data)
 
 static double out_time(GstBuffer *buffer)
 {
-    double time = gst_buffer_get_seam_tokens_meta(buffer)->tokens.seq_time[0];
+    const SeamTokens *tokens = &gst_buffer_get_seam_tokens_meta(buffer)->tokens;
+    g_assert_cmpint(tokens->seqs, ==, 1);
+    double time = tokens->seq_time[0];
     gst_buffer_unref(buffer);
     return time;
 }
