@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Clock offset by correlation. Each stream's levels are interpolated onto a 50 Hz grid, of which the last 20 s are compared; a curve is "on" above the
-// middle of its usual range, so that brightness and amperes can be compared. With a, b the two on-off curves and d a lag in cells,
+// Clock offset by correlation. Each stream's levels are interpolated onto a 50 Hz grid, of which the last 20 s are compared; a curve is "on"
+// above the middle of its usual range, so that brightness and amperes can be compared. With a, b the two on-off curves and d a lag in cells,
 //
 //   r(d) = Pearson correlation of a[i] and b[i + d] over all i where both are known
 //

@@ -17,9 +17,6 @@
  */
 #include "plugins/gstseamencoder.h"
 
-#include <math.h>
-#include <stdio.h>
-
 #include "plugins/gstseammodel.h"
 #include "plugins/gstseamtokens.h"
 
@@ -51,15 +48,22 @@ GST_ELEMENT_REGISTER_DEFINE(seamencoder, "seamencoder", GST_RANK_NONE, GST_TYPE_
 // "all", "2" or "0-3": which of `count` layers.
 static gboolean parse_layers(const char *text, gint32 count, gint32 *first, gint32 *last)
 {
-    int length = 0;
-    *first = 0;
-    *last = count - 1;
-    if (g_str_equal(text, "all"))
+    char *end;
+    gint64 from = g_ascii_strtoll(text, &end, 10), to = from;
+    if (g_str_equal(text, "all")) {
+        *first = 0;
+        *last = count - 1;
         return TRUE;
-    if (!g_ascii_isdigit(*text) || (sscanf(text, "%9d-%n%9d%n", first, &length, last, &length) != 2 &&
-                                    (sscanf(text, "%9d%n", first, &length) != 1 || (*last = *first) < 0)))
+    }
+    if (!g_ascii_isdigit(*text))
         return FALSE;
-    return text[length] == '\0' && *first >= 0 && *first <= *last && *last < count;
+    if (*end == '-' && g_ascii_isdigit(end[1]))
+        to = g_ascii_strtoll(end + 1, &end, 10);
+    if (*end != '\0' || from > to || to >= count)
+        return FALSE;
+    *first = (gint32)from;
+    *last = (gint32)to;
+    return TRUE;
 }
 
 // ---- caps -------------------------------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// `seam adapt`: fits a model to new parts. From good welds it makes the anomaly memory and its thresholds; with --steps and labelled defects it also trains the
-// heads. With --evaluate it writes nothing and tells how well that works: every group is judged with what the other groups taught.
+// `seam adapt`: fits a model to new parts. From good welds it makes the anomaly memory and its thresholds; with --steps and labelled defects it also
+// trains the heads. With --evaluate it writes nothing and tells how well that works: every group is judged with what the other groups taught.
 #include <gst/gst.h>
 #include <math.h>
 #include <stdio.h>
@@ -68,8 +68,14 @@ static bool list_subsets(Run *r, GError **error) {
 }
 
 static bool encode(Run *r, GError **error) {
-    SeamAdaptOptions options = {.model = r->model, .kernels = r->kernels, .data = r->data, .subset = r->subset, .subsets = r->subsets, .frames = r->o->frames,
-                                .progress = show_welds, .user = r};
+    SeamAdaptOptions options = {.model = r->model,
+                                .kernels = r->kernels,
+                                .data = r->data,
+                                .subset = r->subset,
+                                .subsets = r->subsets,
+                                .frames = r->o->frames,
+                                .progress = show_welds,
+                                .user = r};
     seam_progress_begin(&r->bar, "encoding", false);
     r->adapt = seam_adapt_new(&options, error);
     seam_progress_end(&r->bar);
@@ -204,8 +210,8 @@ static bool train_heads(Run *r, SeamPart *part, GError **error) {
     for (int32_t i = 0; i < r->data->n; i++)
         known += r->data->record[i].class_index > 0;
     if (known == 0) {
-        g_set_error(error, SEAM_ERROR, SEAM_ERROR_MISSING, "%s: --steps needs defective welds whose labels are classes of the model; without them leave it out",
-                    r->data->path);
+        g_set_error(error, SEAM_ERROR, SEAM_ERROR_MISSING,
+                    "%s: --steps needs defective welds whose labels are classes of the model; without them leave it out", r->data->path);
         return false;
     }
     seam_dataset_split(r->data, 0, 0.25, (uint64_t)r->o->seed, part);
@@ -274,7 +280,8 @@ static bool write_adapter(const Run *r, const Measure *measured, GError **error)
     json_object_set_object_member(meta, "adapted", adapted_json(r, measured));
     json_object_set_object_member(meta, "calibration", seam_calibration_print(r->calibration, &r->model->config));
     int32_t n = seam_anomaly_export(&r->model->task[t].anomaly, extra);
-    bool ok = seam_bundle_write_adapter(r->o->adapter, r->model->config.task[t].name, r->model->fingerprint, r->model->params, true, extra, n, meta, error);
+    bool ok =
+        seam_bundle_write_adapter(r->o->adapter, r->model->config.task[t].name, r->model->fingerprint, r->model->params, true, extra, n, meta, error);
     json_object_unref(meta);
     return ok;
 }
@@ -338,7 +345,8 @@ int seam_cmd_adapt(int argc, char **argv) {
         {"data", 'd', 0, G_OPTION_ARG_FILENAME, &o.data, "Welds of the new part (docs/data.md); good ones are enough", "DIR"},
         {"out", 'o', 0, G_OPTION_ARG_FILENAME, &o.out, "Write the adapted model there", "NEW.seam"},
         {"adapter", 0, 0, G_OPTION_ARG_FILENAME, &o.adapter, "Write only the anomaly task's adapter with its thresholds there", "FILE"},
-        {"evaluate", 0, 0, G_OPTION_ARG_NONE, &o.evaluate, "Write nothing: leave out each group in turn and measure, each modality alone and all", NULL},
+        {"evaluate", 0, 0, G_OPTION_ARG_NONE, &o.evaluate, "Write nothing: leave out each group in turn and measure, each modality alone and all",
+         NULL},
         {"leave-out-group", 0, 0, G_OPTION_ARG_STRING, &o.leave_out, "Do not use the welds of this group", "G"},
         {"group-column", 0, 0, G_OPTION_ARG_STRING, &o.group_column, "Column of the manifest that names groups (group)", "NAME"},
         {"only", 0, 0, G_OPTION_ARG_STRING, &o.only, "With --evaluate: these modalities together, and each of them alone", "A,B"},

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// `seam doctor`: what is missing on this machine, what is wrong with a model, what is wrong with a pipeline, each with its remedy. tools/doctor/ looks; this file asks
-// and prints. It exits 1 when there is a problem.
+// `seam doctor`: what is missing on this machine, what is wrong with a model, what is wrong with a pipeline, each with its remedy. tools/doctor/
+// looks; this file asks and prints. It exits 1 when there is a problem.
 #include <gst/gst.h>
 #include <json-glib/json-glib.h>
 #include <stdio.h>
@@ -116,10 +116,10 @@ static void print_end(const Doctor *d) {
 int seam_cmd_doctor(int argc, char **argv) {
     g_autofree char *pipeline = NULL;
     gboolean json = FALSE;
-    const GOptionEntry entries[] = {
-        {"pipeline", 'p', 0, G_OPTION_ARG_STRING, &pipeline, "A pipeline as for gst-launch-1.0: which two pads disagree, and what to add. Its sinks get nothing", "TEXT"},
-        {"json", 0, 0, G_OPTION_ARG_NONE, &json, "Print one JSON object", NULL},
-        {NULL}};
+    const GOptionEntry entries[] = {{"pipeline", 'p', 0, G_OPTION_ARG_STRING, &pipeline,
+                                     "A pipeline as for gst-launch-1.0: which two pads disagree, and what to add. Its sinks get nothing", "TEXT"},
+                                    {"json", 0, 0, G_OPTION_ARG_NONE, &json, "Print one JSON object", NULL},
+                                    {NULL}};
     g_autoptr(GOptionContext) context = g_option_context_new("[MODEL.seam] - find what is missing on this machine, or wrong in a model or pipeline");
     g_option_context_add_main_entries(context, entries, NULL);
     GError *error = NULL;

@@ -133,8 +133,14 @@ static bool close_results(const char *path, FILE *file, GError **error) {
 static bool measure(const Options *o, const SeamModel *model, const SeamCalibration *calibration, const SeamKernels *kernels, const SeamDataset *data,
                     SeamEvaluation *e, GError **error) {
     Watch watch = {.model = model};
-    SeamEvaluateOptions options = {.model = model, .kernels = kernels, .calibration = calibration, .weld = SEAM_WELD_OPTIONS_DEFAULT, .frames = o->frames,
-                                   .tasks = UINT32_MAX, .window = write_window, .user = &watch};
+    SeamEvaluateOptions options = {.model = model,
+                                   .kernels = kernels,
+                                   .calibration = calibration,
+                                   .weld = SEAM_WELD_OPTIONS_DEFAULT,
+                                   .frames = o->frames,
+                                   .tasks = UINT32_MAX,
+                                   .window = write_window,
+                                   .user = &watch};
     SeamEvaluateWhat what = {.recall = o->recall, .verdict = write_verdict, .progress = show_welds, .user = &watch};
     if (!seam_tool_modalities(&model->config, o->only, &what.only, error) || !open_results(o->results, &watch.results, error))
         return false;

@@ -214,8 +214,8 @@ static void print_section(JsonObject *meta, const char *name) {
 static void print_info(const Info *info) {
     const SeamConfig *c = &info->bundle->config;
     printf("%s  %s\n\n", info->bundle->path, info->bundle->fingerprint);
-    printf("%.2f million parameters, %.1f MB; dim %d, %d layers, %d heads\n", (double)info->model->params->size / 1e6, (double)bundle_bytes(info->bundle) / 1e6,
-           c->dim, c->layers, c->heads);
+    printf("%.2f million parameters, %.1f MB; dim %d, %d layers, %d heads\n", (double)info->model->params->size / 1e6,
+           (double)bundle_bytes(info->bundle) / 1e6, c->dim, c->layers, c->heads);
     printf("%d experts in %d groups, %d a token; %d fusion layer%s; a decision every %g s\n", c->experts, c->groups, c->top_k, c->fusion_layers,
            c->fusion_layers == 1 ? "" : "s", c->window);
     print_modalities(c);

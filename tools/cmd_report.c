@@ -22,8 +22,9 @@ static bool read_results(Results *r, char **paths, GError **error) {
             return false;
     if (r->weld->len > 0)
         return true;
-    g_set_error(error, SEAM_ERROR, SEAM_ERROR_MISSING, "%s: no verdict of a weld in it (%d windows, %d other lines); give what seamdecoder or seaminspect wrote",
-                paths[-1], r->windows, r->skipped);
+    g_set_error(error, SEAM_ERROR, SEAM_ERROR_MISSING,
+                "%s: no verdict of a weld in it (%d windows, %d other lines); give what seamdecoder or seaminspect wrote", paths[-1], r->windows,
+                r->skipped);
     return false;
 }
 
@@ -56,16 +57,18 @@ int seam_cmd_report(int argc, char **argv) {
     g_autofree char *data = NULL, *videos = NULL, *out = NULL, *title = NULL;
     int most = 60;
     const GOptionEntry entries[] = {
-        {"results", 'r', 0, G_OPTION_ARG_FILENAME_ARRAY, &results, "Windows and welds, one JSON object a line (docs/results-format.md); may be given several times",
-         "FILE.jsonl"},
+        {"results", 'r', 0, G_OPTION_ARG_FILENAME_ARRAY, &results,
+         "Windows and welds, one JSON object a line (docs/results-format.md); may be given several times", "FILE.jsonl"},
         {"out", 'o', 0, G_OPTION_ARG_FILENAME, &out, "The page to write", "FILE.html"},
-        {"data", 'd', 0, G_OPTION_ARG_FILENAME, &data, "The folder of the runs, or one run's: SOURCE/SOURCE.csv, .flac, .avi, images/ give traces and pictures", "DIR"},
+        {"data", 'd', 0, G_OPTION_ARG_FILENAME, &data,
+         "The folder of the runs, or one run's: SOURCE/SOURCE.csv, .flac, .avi, images/ give traces and pictures", "DIR"},
         {"videos", 0, 0, G_OPTION_ARG_FILENAME, &videos, "Annotated videos SOURCE.webm: linked, and shown at the worst place", "DIR"},
         {"title", 0, 0, G_OPTION_ARG_STRING, &title, "Title (Weld inspection)", "TEXT"},
         {"most", 0, 0, G_OPTION_ARG_INT, &most, "So many welds in detail, worst first (60)", "N"},
         {NULL}};
     g_autoptr(GOptionContext) context = g_option_context_new("- make an HTML page from results");
-    g_option_context_set_description(context, "SOURCE is the verdict's \"source\": the run's name, as source= of seaminspect or seamdecoder gave it.\n");
+    g_option_context_set_description(context,
+                                     "SOURCE is the verdict's \"source\": the run's name, as source= of seaminspect or seamdecoder gave it.\n");
     g_option_context_add_main_entries(context, entries, NULL);
     GError *error = NULL;
     if (!g_option_context_parse(context, &argc, &argv, &error) || !results || !out || argc > 1 || most < 0)

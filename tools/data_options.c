@@ -36,8 +36,13 @@ SeamDataset *seam_tool_read_data(const SeamConfig *config, const char *path, dou
                                  const char *exclude_group, GError **error) {
     SeamProgressBar bar;
     g_auto(GStrv) names = class_names ? g_strsplit(class_names, ",", -1) : NULL;
-    SeamDatasetOptions options = {.read = {.media = seam_media_gst(), .video_rate = video_rate}, .group_column = group_column, .exclude_group = exclude_group,
-                                  .class_names = (const char *const *)names, .progress = show_reading, .note = show_note, .user = &bar};
+    SeamDatasetOptions options = {.read = {.media = seam_media_gst(), .video_rate = video_rate},
+                                  .group_column = group_column,
+                                  .exclude_group = exclude_group,
+                                  .class_names = (const char *const *)names,
+                                  .progress = show_reading,
+                                  .note = show_note,
+                                  .user = &bar};
     seam_progress_begin(&bar, "reading", false);
     SeamDataset *data = seam_dataset_read(config, path, &options, error);
     seam_progress_end(&bar);
@@ -100,8 +105,9 @@ bool seam_tool_take_adapter(const char *file, SeamModel **model, SeamCalibration
     const char *name = adapter ? seam_safetensors_metadata(adapter, "seam.task") : NULL;
     int32_t task = name ? seam_config_task(&(*model)->config, name) : -1;
     if (adapter && task < 0)
-        g_set_error(error, SEAM_ERROR, SEAM_ERROR_MISSING, "%s: %s%s%s", file, name ? "is for the task \"" : "names no task (\"seam.task\") in its metadata",
-                    name ? name : "", name ? "\", which the model does not have" : "");
+        g_set_error(error, SEAM_ERROR, SEAM_ERROR_MISSING, "%s: %s%s%s", file,
+                    name ? "is for the task \"" : "names no task (\"seam.task\") in its metadata", name ? name : "",
+                    name ? "\", which the model does not have" : "");
     SeamModel *adapted = task >= 0 ? seam_model_with_adapter(*model, task, file, error) : NULL;
     bool ok = adapted && adapter_calibration(&adapted->config, adapter, calibration, error);
     if (adapted) {

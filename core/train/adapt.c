@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Adaptation. A window's features depend on the modalities that were fused with it, so that they are kept for each subset; a weld's score then comes from the
-// weld tracker, as everywhere else.
+// Adaptation. A window's features depend on the modalities that were fused with it, so that they are kept for each subset; a weld's score then comes
+// from the weld tracker, as everywhere else.
 #include "core/train/adapt.h"
 
 #include <math.h>
@@ -24,17 +24,17 @@ typedef struct {
 struct SeamAdapt {
     SeamAdaptOptions options;
     uint32_t subset[SEAM_MAX_SUBSETS];
-    SeamFeatures features;  // of windows with everything, and with one modality alone: what memories are made of
-    GArray *window;         // of Window; those of a record lie together
-    GArray *feature;        // of float [windows, modalities, width]
-    int32_t *first;         // [records + 1] windows
+    SeamFeatures features; // of windows with everything, and with one modality alone: what memories are made of
+    GArray *window;        // of Window; those of a record lie together
+    GArray *feature;       // of float [windows, modalities, width]
+    int32_t *first;        // [records + 1] windows
     int32_t groups, folds;
-    int32_t *fold;          // [records] which fold a record's group is in; -1: not labelled
+    int32_t *fold; // [records] which fold a record's group is in; -1: not labelled
     SeamArena arena;
     // of the record that is being encoded
     uint32_t now[SEAM_MAX_SUBSETS];
     int32_t record, n_now;
-    float *row;             // [modalities, width]
+    float *row; // [modalities, width]
     SeamStatus status;
 };
 
@@ -47,7 +47,7 @@ static int32_t windows_of(const SeamAdapt *a) {
 }
 
 static const float *features_of(const SeamAdapt *a, int32_t window) {
-    return &g_array_index(a->feature, float, (size_t)window * config_of(a)->n_modalities * a->features.width);
+    return &g_array_index(a->feature, float, (size_t)window *config_of(a)->n_modalities * a->features.width);
 }
 
 // ---- encoding ------------------------------------------------------------------------------------------------------------------
@@ -101,7 +101,10 @@ static bool encode_record(SeamAdapt *a, SeamEvaluator *e, SeamVerdict *verdict, 
 }
 
 static SeamEvaluateOptions evaluate_options(const SeamAdapt *a, const SeamCalibration *calibration) {
-    return (SeamEvaluateOptions){.model = a->options.model, .kernels = a->options.kernels, .calibration = calibration, .weld = SEAM_WELD_OPTIONS_DEFAULT,
+    return (SeamEvaluateOptions){.model = a->options.model,
+                                 .kernels = a->options.kernels,
+                                 .calibration = calibration,
+                                 .weld = SEAM_WELD_OPTIONS_DEFAULT,
                                  .frames = a->options.frames};
 }
 
@@ -168,7 +171,7 @@ SeamAdapt *seam_adapt_new(const SeamAdaptOptions *options, GError **error) {
     a->first = g_new0(int32_t, options->data->n + 1);
     a->fold = g_new0(int32_t, options->data->n + 1);
     seam_features_open(&a->features, options->model);
-    a->row = g_new0(float, (gsize)SEAM_MAX_MODALITIES * MAX(a->features.width, 1));
+    a->row = g_new0(float, (gsize)SEAM_MAX_MODALITIES *MAX(a->features.width, 1));
     bool ok = check_data(a, error);
     if (ok && !seam_arena_init(&a->arena, seam_anomaly_bytes(&options->model->task[a->features.task].anomaly, 1))) {
         g_set_error(error, SEAM_ERROR, SEAM_ERROR_MEMORY, "no memory for the features of the welds");
@@ -271,7 +274,8 @@ static bool add_fold(SeamAdapt *a, const SeamAnomaly *memory, int32_t fold, Mome
     return seam_status_check(status, "distances to good windows", error);
 }
 
-// The scale of distances: from the good windows of each fold to a memory of the others, since a memory will judge welds of groups that it does not hold.
+// The scale of distances: from the good windows of each fold to a memory of the others, since a memory will judge welds of groups that it does not
+// hold.
 static bool measure_scale(SeamAdapt *a, SeamModel *model, int32_t fold, uint64_t seed, Moments *moments, GError **error) {
     g_autofree bool *rest = g_new(bool, a->options.data->n + 1);
     bool ok = true;
@@ -282,10 +286,14 @@ static bool measure_scale(SeamAdapt *a, SeamModel *model, int32_t fold, uint64_t
     return ok;
 }
 
+// A modality that only one fold has cannot be scaled beside the others and is not scored.
 static void set_scale(SeamAnomaly *a, const Moments *moments) {
     for (int32_t m = 0; m < a->modalities; m++) {
-        double mean = moments[m].n > 0 ? moments[m].sum / moments[m].n : 0, variance = moments[m].n > 0 ? moments[m].squares / moments[m].n - mean * mean : 0;
-        if (a->memory[m].n == 0 || moments[m].n < 2)
+        double mean = moments[m].n > 0 ? moments[m].sum / moments[m].n : 0,
+               variance = moments[m].n > 0 ? moments[m].squares / moments[m].n - mean * mean : 0;
+        if (moments[m].n < 2)
+            a->memory[m].n = 0;
+        if (a->memory[m].n == 0)
             continue;
         a->memory[m].calibration[0] = (float)mean;
         a->memory[m].calibration[1] = (float)fmax(sqrt(fmax(variance, 0)), fmax(0.01 * mean, 1e-6)); // as in core/layers/anomaly.c
@@ -307,7 +315,8 @@ static bool fit_without(SeamAdapt *a, SeamModel *model, int32_t fold, uint64_t s
     bool own = measured == 0;
     if (!seam_memory_fit(model, &a->features, own ? in : good, own ? held : good, a->options.kernels, seed, error))
         return false;
-    set_scale(&model->task[a->features.task].anomaly, moments);
+    if (!own)
+        set_scale(&model->task[a->features.task].anomaly, moments);
     return true;
 }
 
@@ -316,7 +325,8 @@ bool seam_adapt_fit(SeamAdapt *a, SeamModel *model, uint64_t seed, GError **erro
         return false;
     if (seam_anomaly_ready(&model->task[a->features.task].anomaly))
         return true;
-    g_set_error(error, SEAM_ERROR, SEAM_ERROR_VALUE, "%s: too few good windows to fit a memory; give more good welds, or longer ones", a->options.data->path);
+    g_set_error(error, SEAM_ERROR, SEAM_ERROR_VALUE, "%s: too few good windows to fit a memory; give more good welds, or longer ones",
+                a->options.data->path);
     return false;
 }
 
@@ -412,8 +422,8 @@ static SeamRecipe *heads_recipe(const SeamConfig *config, int64_t steps, uint64_
     return recipe;
 }
 
-SeamModel *seam_adapt_heads(const SeamModel *model, const SeamKernels *kernels, const SeamDataset *data, const SeamPart *part, int64_t steps, uint64_t seed,
-                            void (*progress)(void *user, const SeamTrainProgress *progress), void *user, GError **error) {
+SeamModel *seam_adapt_heads(const SeamModel *model, const SeamKernels *kernels, const SeamDataset *data, const SeamPart *part, int64_t steps,
+                            uint64_t seed, void (*progress)(void *user, const SeamTrainProgress *progress), void *user, GError **error) {
     SeamRecipe *recipe = heads_recipe(&model->config, steps, seed, error);
     SeamModel *copy = recipe ? copy_for_training(model, error) : NULL;
     SeamTrainRun how = {.only = "tasks.", .start = copy, .progress = progress, .user = user};

@@ -28,7 +28,8 @@ int32_t seam_adapt_groups(const SeamAdapt *a);
 
 // Measures every window against the memory that the model has.
 bool seam_adapt_measure(SeamAdapt *a, const SeamModel *model, GError **error);
-// Measures every window against a memory of the good welds of all groups but its own (and, with more than 16 groups, a few more). What memory the model has afterwards is undefined.
+// Measures every window against a memory of the good welds of all groups but its own (and, with more than 16 groups, a few more). What memory the
+// model has afterwards is undefined.
 bool seam_adapt_leave_out(SeamAdapt *a, SeamModel *model, uint64_t seed, GError **error);
 // score [records]: of the welds by one of the wanted subsets; NaN where there is none. By the last measured anomaly, or by the classifier.
 void seam_adapt_scores(const SeamAdapt *a, uint32_t subset, bool anomaly, float *score);
@@ -38,5 +39,5 @@ bool seam_adapt_calibrate(const SeamAdapt *a, SeamCalibration *c, GError **error
 bool seam_adapt_fit(SeamAdapt *a, SeamModel *model, uint64_t seed, GError **error);
 
 // A copy of the model whose tasks' adapters and heads were trained for some steps on the records of SEAM_PART_TRAIN; all below them stays.
-SeamModel *seam_adapt_heads(const SeamModel *model, const SeamKernels *kernels, const SeamDataset *data, const SeamPart *part, int64_t steps, uint64_t seed,
-                            void (*progress)(void *user, const SeamTrainProgress *progress), void *user, GError **error);
+SeamModel *seam_adapt_heads(const SeamModel *model, const SeamKernels *kernels, const SeamDataset *data, const SeamPart *part, int64_t steps,
+                            uint64_t seed, void (*progress)(void *user, const SeamTrainProgress *progress), void *user, GError **error);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Bad input to the `seam` command, each file made on the fly: it ends with status 1 and one line that names file and field, or, where the rest can be used, goes on and
-// says in a line what it left out. A crash is a signal, and tool_run() tells it apart.
+// Bad input to the `seam` command, each file made on the fly: it ends with status 1 and one line that names file and field, or, where the rest can be
+// used, goes on and says in a line what it left out. A crash is a signal, and tool_run() tells it apart.
 #include <gst/gst.h>
 #include <stdio.h>
 #include <string.h>
@@ -56,10 +56,10 @@ static void assert_message(ToolRun *run, const char *const *parts) {
     tool_clear(run);
 }
 
-#define FAILS_SAYING(run, ...)                                                 \
-    do {                                                                       \
-        ToolRun run_ = (run);                                                  \
-        assert_message(&run_, (const char *const[]){__VA_ARGS__, NULL});       \
+#define FAILS_SAYING(run, ...)                                                                                                                       \
+    do {                                                                                                                                             \
+        ToolRun run_ = (run);                                                                                                                        \
+        assert_message(&run_, (const char *const[]){__VA_ARGS__, NULL});                                                                             \
     } while (0)
 
 // All commands that open a model say the same.
@@ -158,9 +158,15 @@ static void test_wrong_shapes(void) {
 
 static void test_wrong_json(void) {
     static const char *const change[][3] = {
-        {"\"dim\": 32", "\"dim\": \"32\"", "dim"},        {"\"dim\": 32", "\"dim\": 32.5", "dim"},       {"\"dim\": 32", "\"dim\": null", "dim"},
-        {"\"heads\": 2", "\"heads\": 3", "heads"},         {"\"window\": 1", "\"window\": -1", "window"}, {"\"layers\": 2", "\"layers\": 1000000", "layers"},
-        {"\"front\": \"image\"", "\"front\": \"nose\"", "front"}, {"\"channels\": 6", "\"channels\": 65", "channels"}, {"\"top_k\": 2", "\"top_q\": 2", "top_q"},
+        {"\"dim\": 32", "\"dim\": \"32\"", "dim"},
+        {"\"dim\": 32", "\"dim\": 32.5", "dim"},
+        {"\"dim\": 32", "\"dim\": null", "dim"},
+        {"\"heads\": 2", "\"heads\": 3", "heads"},
+        {"\"window\": 1", "\"window\": -1", "window"},
+        {"\"layers\": 2", "\"layers\": 1000000", "layers"},
+        {"\"front\": \"image\"", "\"front\": \"nose\"", "front"},
+        {"\"channels\": 6", "\"channels\": 65", "channels"},
+        {"\"top_k\": 2", "\"top_q\": 2", "top_q"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(change); i++) {
         replace_in_model("json.seam", change[i][0], change[i][1]);
@@ -309,7 +315,8 @@ static void test_64_channels(void) {
     }
     g_string_append_c(csv, '\n');
     g_string_replace(recipe, "\"channels\": 6", "\"channels\": 64", 1);
-    g_string_replace(recipe, "\"Pressure\", \"CO2 Weld Flow\", \"Feed\", \"Primary Weld Current\", \"Wire Consumed\", \"Secondary Weld Voltage\"", names->str, 1);
+    g_string_replace(recipe, "\"Pressure\", \"CO2 Weld Flow\", \"Feed\", \"Primary Weld Current\", \"Wire Consumed\", \"Secondary Weld Voltage\"",
+                     names->str, 1);
     tool_write("many.json", recipe->str);
     tool_write("many/manifest.csv", manifest);
     tool_write("many/r1/r1.csv", csv->str);
@@ -328,7 +335,8 @@ static void test_64_channels(void) {
 // ---- media ---------------------------------------------------------------------------------------------------------------------
 
 static void make_media(const char *name, const char *pipeline) {
-    g_autofree char *path = tool_path(name), *folder = g_path_get_dirname(path), *text = g_strdup_printf("%s ! filesink location=\"%s\"", pipeline, path);
+    g_autofree char *path = tool_path(name), *folder = g_path_get_dirname(path),
+                    *text = g_strdup_printf("%s ! filesink location=\"%s\"", pipeline, path);
     g_autoptr(GError) error = NULL;
     g_mkdir_with_parents(folder, 0755);
     GstElement *p = gst_parse_launch(text, &error);
@@ -377,7 +385,8 @@ static void test_not_a_picture(void) {
     FAILS_SAYING(eval(1, "pictures"), "a.jpg");
     tool_write("pictures/good/a.jpg", "");
     FAILS_SAYING(eval(1, "pictures"), "a.jpg");
-    const guint8 bomb[] = {0x89, 'P', 'N', 'G', 13, 10, 26, 10, 0, 0, 0, 13, 'I', 'H', 'D', 'R', 0x7f, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff, 8, 6, 0, 0, 0};
+    const guint8 bomb[] = {0x89, 'P',  'N',  'G',  13,   10,   26,   10,   0,    0, 0, 13, 'I', 'H', 'D',
+                           'R',  0x7f, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff, 8, 6, 0,  0,   0};
     tool_write_bytes("bomb/good/a.png", bomb, sizeof bomb);
     FAILS_SAYING(eval(1, "bomb"), "a.png");
 }
@@ -385,8 +394,9 @@ static void test_not_a_picture(void) {
 // ---- recipes, results, arguments -----------------------------------------------------------------------------------------------
 
 static void test_recipes(void) {
-    static const char *const change[][3] = {
-        {"\"steps\": 10", "\"steps\": \"many\"", "steps"}, {"\"steps\": 10", "\"stepps\": 10", "stepps"}, {"\"validation\": 0.2", "\"validation\": 2", "validation"}};
+    static const char *const change[][3] = {{"\"steps\": 10", "\"steps\": \"many\"", "steps"},
+                                            {"\"steps\": 10", "\"stepps\": 10", "stepps"},
+                                            {"\"validation\": 0.2", "\"validation\": 2", "validation"}};
     tool_write("any/manifest.csv", manifest);
     FAILS_SAYING(tool_expect(1, "train", "--recipe", "nowhere.json", "--data", "any", "--out", "x.seam", NULL), "nowhere.json");
     for (size_t i = 0; i < G_N_ELEMENTS(change); i++) {
@@ -398,7 +408,8 @@ static void test_recipes(void) {
 }
 
 static void test_results(void) {
-    static const char *const bad[] = {"", "hello\n", "{\"type\":\"weld\"}\n", "{\"type\":\"window\",\"time\":\"x\",\"duration\":1}\n", "[]\n", "{}\n"};
+    static const char *const bad[] = {"",     "hello\n", "{\"type\":\"weld\"}\n", "{\"type\":\"window\",\"time\":\"x\",\"duration\":1}\n",
+                                      "[]\n", "{}\n"};
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         tool_write("bad.jsonl", bad[i]);
         FAILS_SAYING(tool_expect(1, "report", "--results", "bad.jsonl", "--out", "bad.html", NULL), "bad.jsonl");
@@ -414,7 +425,8 @@ static void test_adapt(void) {
     tool_write("only-bad/manifest.csv", "run,group,label\nr1,g1,porosity\n");
     FAILS_SAYING(tool_expect(1, "adapt", "--model", "tiny.seam", "--data", "only-bad", "--out", "n.seam", NULL), "only-bad", "good");
     write_run("only-good", 60, NULL);
-    FAILS_SAYING(tool_expect(1, "adapt", "--model", "tiny.seam", "--data", "only-good", "--out", "n.seam", "--steps", "5", NULL), "only-good", "--steps");
+    FAILS_SAYING(tool_expect(1, "adapt", "--model", "tiny.seam", "--data", "only-good", "--out", "n.seam", "--steps", "5", NULL), "only-good",
+                 "--steps");
     ToolRun fits = tool_expect(0, "adapt", "--model", "tiny.seam", "--data", "only-good", "--out", "n.seam", NULL);
     tool_clear(&fits);
 }

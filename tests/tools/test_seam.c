@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// The `seam` command as a user runs it: exit statuses, JSON, and the chain from synthetic welds over training, measuring and adapting to the report. Real welds where
-// SEAM_DATA names them.
+// The `seam` command as a user runs it: exit statuses, JSON, and the chain from synthetic welds over training, measuring and adapting to the report.
+// Real welds where SEAM_DATA names them.
 #include <glib/gstdio.h>
 #include <string.h>
 
@@ -21,8 +21,8 @@ static void need_chain(void) {
     if (g_file_test(model, G_FILE_TEST_IS_DIR))
         return;
     tool_write("tiny.json", tool_recipe);
-    ToolRun synth = tool_expect(0, "synth", "--out", "data", "--count", "10", "--seed", "5", "--good-share", "0.5", "--size", "96x64", "--fps", "6", "--duration", "3..4",
-                                "--rate", "8000", "--classes", "good,porosity,burn_through,spatter", NULL);
+    ToolRun synth = tool_expect(0, "synth", "--out", "data", "--count", "10", "--seed", "5", "--good-share", "0.5", "--size", "96x64", "--fps", "6",
+                                "--duration", "3..4", "--rate", "8000", "--classes", "good,porosity,burn_through,spatter", NULL);
     ToolRun train = tool_expect(0, "train", "--recipe", "tiny.json", "--data", "data", "--out", "trained.seam", NULL);
     assert_has(train.out, "trained.seam");
     tool_clear(&synth);
@@ -60,7 +60,8 @@ static void test_missing_options(void) {
 
 static void test_info(void) {
     need_chain();
-    ToolRun table = tool_expect(0, "info", "--verify", "trained.seam", NULL), run = tool_expect(0, "info", "--json", "--verify", "trained.seam", NULL);
+    ToolRun table = tool_expect(0, "info", "--verify", "trained.seam", NULL),
+            run = tool_expect(0, "info", "--json", "--verify", "trained.seam", NULL);
     JsonObject *o = tool_json(&run);
     assert_has(table.out, "burn_through");
     assert_has(table.out, "verified");
@@ -167,10 +168,12 @@ static void test_adapt(void) {
 // Training the heads leaves all below them: the fingerprint, which is of the weights without the tasks, stays.
 static void test_adapt_heads(void) {
     need_chain();
-    ToolRun adapt = tool_expect(0, "adapt", "--model", "trained.seam", "--data", "data", "--out", "heads.seam", "--steps", "4", "--score", "classify", NULL);
+    ToolRun adapt =
+        tool_expect(0, "adapt", "--model", "trained.seam", "--data", "data", "--out", "heads.seam", "--steps", "4", "--score", "classify", NULL);
     ToolRun base = tool_expect(0, "info", "--json", "trained.seam", NULL), info = tool_expect(0, "info", "--json", "--verify", "heads.seam", NULL);
     JsonObject *before = tool_json(&base), *after = tool_json(&info);
-    g_autofree char *old_path = tool_path("trained.seam/adapters/classify.safetensors"), *new_path = tool_path("heads.seam/adapters/classify.safetensors");
+    g_autofree char *old_path = tool_path("trained.seam/adapters/classify.safetensors"),
+                    *new_path = tool_path("heads.seam/adapters/classify.safetensors");
     g_autofree char *old_head = NULL, *new_head = NULL;
     gsize old_size, new_size;
     g_assert_true(g_file_get_contents(old_path, &old_head, &old_size, NULL) && g_file_get_contents(new_path, &new_head, &new_size, NULL));
@@ -186,7 +189,8 @@ static void test_adapt_heads(void) {
 static void test_report(void) {
     need_chain();
     ToolRun eval = tool_expect(0, "eval", "--model", "trained.seam", "--data", "data", "--results", "welds.jsonl", NULL);
-    ToolRun run = tool_expect(0, "report", "--results", "welds.jsonl", "--data", "data", "--out", "report.html", "--title", "A & B", "--most", "3", NULL);
+    ToolRun run =
+        tool_expect(0, "report", "--results", "welds.jsonl", "--data", "data", "--out", "report.html", "--title", "A & B", "--most", "3", NULL);
     g_autofree char *path = tool_path("report.html"), *page = NULL;
     g_assert_true(g_file_get_contents(path, &page, NULL, NULL));
     assert_has(page, "<h1>A &amp; B</h1>");
@@ -204,8 +208,10 @@ static void test_report(void) {
 // Text out of the results is text on the page, whatever it says; a source never leads out of the data folder.
 static void test_report_escapes(void) {
     tool_write("evil.jsonl", "{\"type\":\"window\",\"time\":0,\"duration\":1,\"score\":null,\"boxes\":[3]}\n"
-                             "{\"type\":\"weld\",\"time\":0,\"duration\":2,\"source\":\"../<script>alert('1')</script>\",\"decision\":\"<b>\",\"reason\":\"\\\"><img src=x>\","
-                             "\"class\":7,\"probabilities\":{\"<i>\":0.5,\"x\":\"y\"},\"contributions\":[1],\"experts\":[{\"expert\":1,\"share\":5}],\"missing\":[\"<u>\",1]}\n");
+                             "{\"type\":\"weld\",\"time\":0,\"duration\":2,\"source\":\"../<script>alert('1')</"
+                             "script>\",\"decision\":\"<b>\",\"reason\":\"\\\"><img src=x>\","
+                             "\"class\":7,\"probabilities\":{\"<i>\":0.5,\"x\":\"y\"},\"contributions\":[1],\"experts\":[{\"expert\":1,\"share\":5}],"
+                             "\"missing\":[\"<u>\",1]}\n");
     ToolRun run = tool_expect(0, "report", "--results", "evil.jsonl", "--data", ".", "--out", "evil.html", NULL);
     g_autofree char *path = tool_path("evil.html"), *page = NULL;
     g_assert_true(g_file_get_contents(path, &page, NULL, NULL));
@@ -244,10 +250,10 @@ static void test_doctor_pipeline(void) {
     assert_pipeline(1, "videotestsrc pattern=snoww ! fakesink", "pattern is \"snoww\"", "snow");
     assert_pipeline(1, "videotestsrc ! audioconvert ! fakesink", "video/x-raw", "do not convert");
     assert_pipeline(1, "videotestsrc ! nosuchcodec_enc ! fakesink", "no element \"nosuchcodec_enc\"", "apt-cache");
-    assert_pipeline(1, "audiotestsrc num-buffers=4 ! audio/x-raw,format=S16LE ! seamsensorembed model=trained.seam modality=sound ! fakesink", "field \"format\"",
-                    "audioconvert");
-    assert_pipeline(1, "videotestsrc num-buffers=4 ! seamvideoembed model=trained.seam modality=video ! seamdecoder model=trained.seam ! fakesink", "field \"stage\"",
-                    "seamfusion");
+    assert_pipeline(1, "audiotestsrc num-buffers=4 ! audio/x-raw,format=S16LE ! seamsensorembed model=trained.seam modality=sound ! fakesink",
+                    "field \"format\"", "audioconvert");
+    assert_pipeline(1, "videotestsrc num-buffers=4 ! seamvideoembed model=trained.seam modality=video ! seamdecoder model=trained.seam ! fakesink",
+                    "field \"stage\"", "seamfusion");
     assert_pipeline(1, "filesrc location=nowhere.avi ! decodebin ! fakesink", "nowhere.avi", "->");
     assert_pipeline(0, "gst-launch-1.0 -q videotestsrc num-buffers=4 ! videoconvert ! fakesink", "every sink", "right");
 }

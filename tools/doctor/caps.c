@@ -127,19 +127,21 @@ static char *clash_remedy(const Clash *c) {
         return g_strdup(known);
     if (c->features)
         return g_strdup("the memory differs: put a download or upload element between them");
-    return g_strdup_printf("put a converter between them, or, if the data are right and the caps are wrong, `capssetter caps=\"%s,%s=...\"`", media, c->field);
+    return g_strdup_printf("put a converter between them, or, if the data are right and the caps are wrong, `capssetter caps=\"%s,%s=...\"`", media,
+                           c->field);
 }
 
 static void explain_clash(Doctor *d, const char *from_name, const char *to_name, const Clash *c) {
     const char *media = gst_structure_get_name(c->from);
     if (c->features) {
-        doctor_add(d, DOCTOR_PROBLEM, "pipeline", g_strdup_printf("%s and %s: both take %s, but in memory of different kinds", from_name, to_name, media),
-                   clash_remedy(c));
+        doctor_add(d, DOCTOR_PROBLEM, "pipeline",
+                   g_strdup_printf("%s and %s: both take %s, but in memory of different kinds", from_name, to_name, media), clash_remedy(c));
         return;
     }
     g_autofree char *left = value_text(gst_structure_get_value(c->from, c->field)), *right = value_text(gst_structure_get_value(c->to, c->field));
     doctor_add(d, DOCTOR_PROBLEM, "pipeline",
-               g_strdup_printf("%s and %s disagree in the field \"%s\" of %s: %s on the left, %s on the right", from_name, to_name, c->field, media, left, right),
+               g_strdup_printf("%s and %s disagree in the field \"%s\" of %s: %s on the left, %s on the right", from_name, to_name, c->field, media,
+                               left, right),
                clash_remedy(c));
 }
 
@@ -176,6 +178,7 @@ void doctor_explain_caps(Doctor *d, const char *from_name, const GstCaps *from, 
         explain_clash(d, from_name, to_name, &clash);
     } else {
         g_autofree char *left = media_names(from), *right = media_names(to);
-        doctor_add(d, DOCTOR_PROBLEM, "pipeline", g_strdup_printf("%s gives %s, but %s takes %s", from_name, left, to_name, right), g_strdup(media_remedy(from, to)));
+        doctor_add(d, DOCTOR_PROBLEM, "pipeline", g_strdup_printf("%s gives %s, but %s takes %s", from_name, left, to_name, right),
+                   g_strdup(media_remedy(from, to)));
     }
 }

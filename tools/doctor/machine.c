@@ -20,24 +20,109 @@ static const char base[] = "gstreamer1.0-plugins-base", good[] = "gstreamer1.0-p
                   ugly[] = "gstreamer1.0-plugins-ugly", libav[] = "gstreamer1.0-libav", core[] = "libgstreamer1.0-0";
 
 static const Package packages[] = {
-    {"filesrc", core},         {"filesink", core},       {"fakesrc", core},        {"fakesink", core},      {"queue", core},           {"queue2", core},
-    {"tee", core},             {"identity", core},       {"capsfilter", core},     {"concat", core},        {"funnel", core},          {"typefind", core},
-    {"valve", core},           {"input-selector", core}, {"multiqueue", core},     {"fdsrc", core},         {"fdsink", core},          {"tcpserversink", base},
-    {"decodebin*", base},      {"uridecodebin*", base},  {"playbin*", base},       {"parsebin", base},      {"videoconvert*", base},   {"videoscale", base},
-    {"videorate", base},       {"videotestsrc", base},   {"audioconvert", base},   {"audioresample", base}, {"audiorate", base},       {"audiotestsrc", base},
-    {"volume", base},          {"appsrc", base},         {"appsink", base},        {"subparse", base},      {"textoverlay", base},     {"compositor", base},
-    {"oggdemux", base},        {"vorbis*", base},        {"theora*", base},        {"opus*", base},         {"alsasrc", "gstreamer1.0-alsa"}, {"alsasink", "gstreamer1.0-alsa"},
-    {"xvimagesink", "gstreamer1.0-x"}, {"ximagesink", "gstreamer1.0-x"}, {"glimagesink", "gstreamer1.0-gl"}, {"tcpclientsrc", base}, {"rawvideoparse", base},
-    {"flac*", good},           {"wav*", good},           {"avidemux", good},       {"avimux", good},        {"matroska*", good},       {"webmmux", good},
-    {"qtdemux", good},         {"mp4mux", good},         {"qtmux", good},          {"jpeg*", good},         {"png*", good},            {"vp8*", good},
-    {"vp9*", good},            {"multifile*", good},     {"splitfile*", good},     {"splitmux*", good},     {"rtsp*", good},           {"rtp*", good},
-    {"udp*", good},            {"v4l2*", good},          {"autovideo*", good},     {"autoaudio*", good},    {"videocrop", good},       {"videobalance", good},
-    {"deinterlace", good},     {"capssetter", good},     {"progressreport", good}, {"imagefreeze", good},   {"pulse*", "gstreamer1.0-pulseaudio"}, {"level", good},
-    {"spectrum", good},        {"interleave", good},     {"deinterleave", good},   {"souphttpsrc", good},   {"y4menc", good},          {"level", good},
-    {"tsdemux", bad},          {"tsparse", bad},         {"h264parse", bad},       {"h265parse", bad},      {"mpegtsmux", bad},        {"fpsdisplaysink", bad},
-    {"openh264*", bad},        {"srt*", bad},            {"webrtc*", bad},         {"nvh26*", bad},         {"kmssink", bad},          {"wayland*", bad},
-    {"x264enc", ugly},         {"asfdemux", ugly},       {"mpg123*", good},        {"avdec_*", libav},      {"avenc_*", libav},        {"avdemux_*", libav},
-    {"x265enc", bad},          {"aravissrc", "gstreamer1.0-plugins-aravis (or build it from Aravis)"},
+    {"filesrc", core},
+    {"filesink", core},
+    {"fakesrc", core},
+    {"fakesink", core},
+    {"queue", core},
+    {"queue2", core},
+    {"tee", core},
+    {"identity", core},
+    {"capsfilter", core},
+    {"concat", core},
+    {"funnel", core},
+    {"typefind", core},
+    {"valve", core},
+    {"input-selector", core},
+    {"multiqueue", core},
+    {"fdsrc", core},
+    {"fdsink", core},
+    {"tcpserversink", base},
+    {"decodebin*", base},
+    {"uridecodebin*", base},
+    {"playbin*", base},
+    {"parsebin", base},
+    {"videoconvert*", base},
+    {"videoscale", base},
+    {"videorate", base},
+    {"videotestsrc", base},
+    {"audioconvert", base},
+    {"audioresample", base},
+    {"audiorate", base},
+    {"audiotestsrc", base},
+    {"volume", base},
+    {"appsrc", base},
+    {"appsink", base},
+    {"subparse", base},
+    {"textoverlay", base},
+    {"compositor", base},
+    {"oggdemux", base},
+    {"vorbis*", base},
+    {"theora*", base},
+    {"opus*", base},
+    {"alsasrc", "gstreamer1.0-alsa"},
+    {"alsasink", "gstreamer1.0-alsa"},
+    {"xvimagesink", "gstreamer1.0-x"},
+    {"ximagesink", "gstreamer1.0-x"},
+    {"glimagesink", "gstreamer1.0-gl"},
+    {"tcpclientsrc", base},
+    {"rawvideoparse", base},
+    {"flac*", good},
+    {"wav*", good},
+    {"avidemux", good},
+    {"avimux", good},
+    {"matroska*", good},
+    {"webmmux", good},
+    {"qtdemux", good},
+    {"mp4mux", good},
+    {"qtmux", good},
+    {"jpeg*", good},
+    {"png*", good},
+    {"vp8*", good},
+    {"vp9*", good},
+    {"multifile*", good},
+    {"splitfile*", good},
+    {"splitmux*", good},
+    {"rtsp*", good},
+    {"rtp*", good},
+    {"udp*", good},
+    {"v4l2*", good},
+    {"autovideo*", good},
+    {"autoaudio*", good},
+    {"videocrop", good},
+    {"videobalance", good},
+    {"deinterlace", good},
+    {"capssetter", good},
+    {"progressreport", good},
+    {"imagefreeze", good},
+    {"pulse*", "gstreamer1.0-pulseaudio"},
+    {"level", good},
+    {"spectrum", good},
+    {"interleave", good},
+    {"deinterleave", good},
+    {"souphttpsrc", good},
+    {"y4menc", good},
+    {"level", good},
+    {"tsdemux", bad},
+    {"tsparse", bad},
+    {"h264parse", bad},
+    {"h265parse", bad},
+    {"mpegtsmux", bad},
+    {"fpsdisplaysink", bad},
+    {"openh264*", bad},
+    {"srt*", bad},
+    {"webrtc*", bad},
+    {"nvh26*", bad},
+    {"kmssink", bad},
+    {"wayland*", bad},
+    {"x264enc", ugly},
+    {"asfdemux", ugly},
+    {"mpg123*", good},
+    {"avdec_*", libav},
+    {"avenc_*", libav},
+    {"avdemux_*", libav},
+    {"x265enc", bad},
+    {"aravissrc", "gstreamer1.0-plugins-aravis (or build it from Aravis)"},
 };
 
 static bool has_name(const Package *p, const char *name) {
@@ -81,14 +166,15 @@ static void explain_plugin(Doctor *d, const char *file) {
     const char *path = g_getenv("GST_PLUGIN_PATH");
     g_autofree char *folder = file ? g_path_get_dirname(file) : NULL;
     if (!file)
-        doctor_add(d, DOCTOR_PROBLEM, "plugin", g_strdup_printf("GStreamer does not find Seam's plugin (GST_PLUGIN_PATH is %s)", path ? path : "not set"),
+        doctor_add(d, DOCTOR_PROBLEM, "plugin",
+                   g_strdup_printf("GStreamer does not find Seam's plugin (GST_PLUGIN_PATH is %s)", path ? path : "not set"),
                    g_strdup("build it with ./run build, then: export GST_PLUGIN_PATH=\"$PWD/build/plugins\""));
     else if (!plugin)
         doctor_add(d, DOCTOR_PROBLEM, "plugin", g_strdup_printf("%s cannot be loaded: %s", file, error->message),
                    g_strdup("install what it names, or build it anew with ./run build"));
     else
-        doctor_add(d, DOCTOR_PROBLEM, "plugin", g_strdup_printf("GStreamer does not find Seam's plugin (GST_PLUGIN_PATH is %s), which is in %s", path ? path : "not set",
-                                                                folder),
+        doctor_add(d, DOCTOR_PROBLEM, "plugin",
+                   g_strdup_printf("GStreamer does not find Seam's plugin (GST_PLUGIN_PATH is %s), which is in %s", path ? path : "not set", folder),
                    g_strdup_printf("export GST_PLUGIN_PATH=\"%s\"", folder));
     g_clear_object(&plugin);
 }
@@ -101,16 +187,18 @@ void doctor_check_plugin(Doctor *d) {
     else
         explain_plugin(d, file);
     if (plugin && g_strcmp0(gst_plugin_get_version(plugin), SEAM_VERSION) != 0)
-        doctor_add(d, DOCTOR_PROBLEM, "plugin", g_strdup_printf("the plugin is version %s, this command is %s", gst_plugin_get_version(plugin), SEAM_VERSION),
+        doctor_add(d, DOCTOR_PROBLEM, "plugin",
+                   g_strdup_printf("the plugin is version %s, this command is %s", gst_plugin_get_version(plugin), SEAM_VERSION),
                    g_strdup("build or install both from the same source"));
     g_clear_object(&plugin);
 }
 
 // ---- elements and decoders -----------------------------------------------------------------------------------------------------
 
-static const char *const needed[] = {"filesrc",   "filesink",     "queue",         "tee",      "capsfilter",   "decodebin", "videoconvert", "videoscale", "videorate",
-                                     "appsink",   "audioconvert", "audioresample", "subparse", "multifilesrc", "jpegenc",   "vp8enc",       "webmmux",    "videotestsrc",
-                                     "avidemux",  "wavparse",     "matroskademux", "qtdemux"};
+static const char *const needed[] = {"filesrc",      "filesink",     "queue",         "tee",     "capsfilter",   "decodebin",
+                                     "videoconvert", "videoscale",   "videorate",     "appsink", "audioconvert", "audioresample",
+                                     "subparse",     "multifilesrc", "jpegenc",       "vp8enc",  "webmmux",      "videotestsrc",
+                                     "avidemux",     "wavparse",     "matroskademux", "qtdemux"};
 
 typedef struct {
     const char *name, *caps, *element; // element: of a package that brings a decoder
@@ -118,10 +206,14 @@ typedef struct {
 } Codec;
 
 static const Codec codecs[] = {
-    {"H.264", "video/x-h264", "avdec_h264", DOCTOR_NOTE},  {"MPEG-4", "video/mpeg,mpegversion=4", "avdec_mpeg4", DOCTOR_NOTE},
-    {"H.265", "video/x-h265", "avdec_h265", DOCTOR_NOTE},  {"VP8", "video/x-vp8", "vp8dec", DOCTOR_NOTE},
-    {"JPEG", "image/jpeg", "jpegdec", DOCTOR_PROBLEM},     {"PNG", "image/png", "pngdec", DOCTOR_PROBLEM},
-    {"FLAC", "audio/x-flac", "flacdec", DOCTOR_PROBLEM},   {"MP3", "audio/mpeg,mpegversion=1,layer=3", "mpg123audiodec", DOCTOR_NOTE},
+    {"H.264", "video/x-h264", "avdec_h264", DOCTOR_NOTE},
+    {"MPEG-4", "video/mpeg,mpegversion=4", "avdec_mpeg4", DOCTOR_NOTE},
+    {"H.265", "video/x-h265", "avdec_h265", DOCTOR_NOTE},
+    {"VP8", "video/x-vp8", "vp8dec", DOCTOR_NOTE},
+    {"JPEG", "image/jpeg", "jpegdec", DOCTOR_PROBLEM},
+    {"PNG", "image/png", "pngdec", DOCTOR_PROBLEM},
+    {"FLAC", "audio/x-flac", "flacdec", DOCTOR_PROBLEM},
+    {"MP3", "audio/mpeg,mpegversion=1,layer=3", "mpg123audiodec", DOCTOR_NOTE},
     {"AAC", "audio/mpeg,mpegversion=4", "avdec_aac", DOCTOR_NOTE},
 };
 
@@ -155,7 +247,8 @@ void doctor_check_elements(Doctor *d) {
         const char *package = doctor_package(needed[i]);
         doctor_add(d, DOCTOR_PROBLEM, "elements", g_strdup_printf("no element \"%s\"", needed[i]), install(package ? package : good));
     }
-    doctor_add(d, DOCTOR_GOOD, "elements", g_strdup_printf("%d of the %d elements that Seam's pipelines use", found, (int)G_N_ELEMENTS(needed)), NULL);
+    doctor_add(d, DOCTOR_GOOD, "elements", g_strdup_printf("%d of the %d elements that Seam's pipelines use", found, (int)G_N_ELEMENTS(needed)),
+               NULL);
     for (size_t i = 0; i < G_N_ELEMENTS(codecs); i++)
         check_codec(d, &codecs[i], there);
     if (there->len)
@@ -180,13 +273,15 @@ static char *proc_value(const char *path, const char *key) {
 
 static void check_gpu(Doctor *d) {
     g_autofree char *driver = NULL;
-    bool device = g_file_test("/dev/nvidiactl", G_FILE_TEST_EXISTS), version = g_file_get_contents("/proc/driver/nvidia/version", &driver, NULL, NULL);
+    bool device = g_file_test("/dev/nvidiactl", G_FILE_TEST_EXISTS),
+         version = g_file_get_contents("/proc/driver/nvidia/version", &driver, NULL, NULL);
     if (version)
         g_strdelimit(driver, "\n", 0);
     if (version && device)
         doctor_add(d, DOCTOR_NOTE, "machine", g_strdup_printf("GPU driver: %s; this build computes on the processor all the same", driver), NULL);
     else if (version || device)
-        doctor_add(d, DOCTOR_NOTE, "machine", g_strdup("a GPU driver is there, but not whole (/dev/nvidiactl and /proc/driver/nvidia/version): the GPU cannot be used"), NULL);
+        doctor_add(d, DOCTOR_NOTE, "machine",
+                   g_strdup("a GPU driver is there, but not whole (/dev/nvidiactl and /proc/driver/nvidia/version): the GPU cannot be used"), NULL);
     else
         doctor_add(d, DOCTOR_GOOD, "machine", g_strdup("no GPU driver: everything is computed on the processor"), NULL);
 }
@@ -196,9 +291,13 @@ void doctor_check_machine(Doctor *d) {
     g_autofree char *processor = proc_value("/proc/cpuinfo", "model name"), *memory = proc_value("/proc/meminfo", "MemAvailable");
     g_autofree char *gst = gst_version_string();
     uname(&system);
-    doctor_add(d, DOCTOR_GOOD, "machine", g_strdup_printf("%s, GLib %u.%u.%u, JSON-GLib %s, %s %s", gst, glib_major_version, glib_minor_version, glib_micro_version,
-                                                          JSON_VERSION_S, system.sysname, system.machine), NULL);
-    doctor_add(d, DOCTOR_GOOD, "machine", g_strdup_printf("%s, %u cores, %d threads for one job, %s of memory free", processor ? processor : "processor",
-                                                          g_get_num_processors(), seam_pool_lanes(), memory ? memory : "?"), NULL);
+    doctor_add(d, DOCTOR_GOOD, "machine",
+               g_strdup_printf("%s, GLib %u.%u.%u, JSON-GLib %s, %s %s", gst, glib_major_version, glib_minor_version, glib_micro_version,
+                               JSON_VERSION_S, system.sysname, system.machine),
+               NULL);
+    doctor_add(d, DOCTOR_GOOD, "machine",
+               g_strdup_printf("%s, %u cores, %d threads for one job, %s of memory free", processor ? processor : "processor", g_get_num_processors(),
+                               seam_pool_lanes(), memory ? memory : "?"),
+               NULL);
     check_gpu(d);
 }

@@ -8,9 +8,10 @@
 static void check_tasks(Doctor *d, const char *path, const SeamModel *model) {
     for (int32_t t = 0; t < model->config.n_tasks; t++)
         if (!seam_model_task_ready(model, t))
-            doctor_add(d, DOCTOR_NOTE, "model", g_strdup_printf("%s: the task \"%s\" has no adapter and is left out", path, model->config.task[t].name),
-                       g_strdup(model->config.task[t].kind == SEAM_TASK_ANOMALY ? "fit it to good welds: seam adapt --model MODEL --data DIR --out NEW.seam"
-                                                                                : "train it: seam train"));
+            doctor_add(
+                d, DOCTOR_NOTE, "model", g_strdup_printf("%s: the task \"%s\" has no adapter and is left out", path, model->config.task[t].name),
+                g_strdup(model->config.task[t].kind == SEAM_TASK_ANOMALY ? "fit it to good welds: seam adapt --model MODEL --data DIR --out NEW.seam"
+                                                                         : "train it: seam train"));
 }
 
 static void check_calibration(Doctor *d, const char *path, const SeamCalibration *c) {
@@ -21,7 +22,8 @@ static void check_calibration(Doctor *d, const char *path, const SeamCalibration
         doctor_add(d, DOCTOR_NOTE, "model", g_strdup_printf("%s: has no calibration: every weld is referred", path),
                    g_strdup("calibrate it with `seam adapt` on welds of the line"));
     else
-        doctor_add(d, DOCTOR_GOOD, "model", g_strdup_printf("%s: calibrated for %d sets of modalities, with %d good welds at most", path, c->n_sets, most), NULL);
+        doctor_add(d, DOCTOR_GOOD, "model",
+                   g_strdup_printf("%s: calibrated for %d sets of modalities, with %d good welds at most", path, c->n_sets, most), NULL);
 }
 
 void doctor_check_model(Doctor *d, const char *path) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// A pipeline as it is written: its words are sorted into elements, properties, caps and references, and each link is tried on the pads' templates. It owns the elements
-// that it makes to look at, and starts none.
+// A pipeline as it is written: its words are sorted into elements, properties, caps and references, and each link is tried on the pads' templates. It
+// owns the elements that it makes to look at, and starts none.
 #include <string.h>
 
 #include "core/files.h"
@@ -104,7 +104,8 @@ static void check_value(Doctor *d, const Node *n, GParamSpec *spec, const char *
         g_object_set_property(G_OBJECT(n->element), spec->name, &value);
     } else if (GST_TYPE_CAPS != spec->value_type || !known) {
         g_autofree char *allowed = allowed_values(spec);
-        doctor_add(d, DOCTOR_PROBLEM, "pipeline", g_strdup_printf("%s: %s is \"%s\"", n->name, spec->name, text), g_strdup_printf("it must be %s", allowed));
+        doctor_add(d, DOCTOR_PROBLEM, "pipeline", g_strdup_printf("%s: %s is \"%s\"", n->name, spec->name, text),
+                   g_strdup_printf("it must be %s", allowed));
     }
     g_value_unset(&value);
 }
@@ -185,7 +186,8 @@ static void add_reference(Reading *r, const char *word) {
 static void read_word(Reading *r, const char *word) {
     if (strcmp(word, "!") == 0) {
         if (!r->last)
-            doctor_add(r->doctor, DOCTOR_PROBLEM, "pipeline", g_strdup("a \"!\" without an element before it"), g_strdup("take it out, or add the element"));
+            doctor_add(r->doctor, DOCTOR_PROBLEM, "pipeline", g_strdup("a \"!\" without an element before it"),
+                       g_strdup("take it out, or add the element"));
         r->linking = true;
     } else if (is_property(word)) {
         if (g_str_has_prefix(word, "name=") && r->last && r->last->kind == ELEMENT) {
@@ -298,8 +300,9 @@ static void check_tee(Reading *r, const Node *tee) {
         bare += branch && !(n->to->element && strstr(GST_OBJECT_NAME(gst_element_get_factory(n->to->element)), "queue"));
     }
     if (branches > 1 && bare > 0)
-        doctor_add(r->doctor, DOCTOR_NOTE, "pipeline", g_strdup_printf("%d of the %d branches of the tee \"%s\" begin without a queue: they may wait for each other for ever",
-                                                                         bare, branches, tee->name),
+        doctor_add(r->doctor, DOCTOR_NOTE, "pipeline",
+                   g_strdup_printf("%d of the %d branches of the tee \"%s\" begin without a queue: they may wait for each other for ever", bare,
+                                   branches, tee->name),
                    g_strdup_printf("write `%s. ! queue ! ...`", tee->name));
 }
 
@@ -312,7 +315,8 @@ static void check_links(Reading *r) {
             check_tee(r, n);
     }
     if (r->linking)
-        doctor_add(r->doctor, DOCTOR_PROBLEM, "pipeline", g_strdup("the pipeline ends with \"!\""), g_strdup("add what comes after it, for example `fakesink`"));
+        doctor_add(r->doctor, DOCTOR_PROBLEM, "pipeline", g_strdup("the pipeline ends with \"!\""),
+                   g_strdup("add what comes after it, for example `fakesink`"));
 }
 
 // ---- all of it -----------------------------------------------------------------------------------------------------------------

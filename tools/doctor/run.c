@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// A pipeline as it runs: it is paused with a fakesink in place of every sink, so that no file, screen or network sees it, and the first error is explained: which two pads
-// could not agree, by their caps at that moment.
+// A pipeline as it runs: it is paused with a fakesink in place of every sink, so that no file, screen or network sees it, and the first error is
+// explained: which two pads could not agree, by their caps at that moment.
 #include <string.h>
 
 #include "tools/doctor/doctor.h"
@@ -95,9 +95,12 @@ static void explain_error(Doctor *d, GstElement *pipeline, GstMessage *message) 
                        (debug && strstr(debug, "not negotiated"));
     if (negotiation && explain_pads(d, pipeline))
         return;
-    doctor_add(d, DOCTOR_PROBLEM, "pipeline", g_strdup_printf("%s: %s%s%s", GST_MESSAGE_SRC_NAME(message), error->message, detail ? " " : "", detail ? detail + 1 : ""),
-               negotiation ? g_strdup("two elements after it agree on no format: try `audioconvert ! audioresample` or `videoconvert ! videoscale` before them")
-                           : missing_remedy(error->message));
+    doctor_add(
+        d, DOCTOR_PROBLEM, "pipeline",
+        g_strdup_printf("%s: %s%s%s", GST_MESSAGE_SRC_NAME(message), error->message, detail ? " " : "", detail ? detail + 1 : ""),
+        negotiation
+            ? g_strdup("two elements after it agree on no format: try `audioconvert ! audioresample` or `videoconvert ! videoscale` before them")
+            : missing_remedy(error->message));
 }
 
 // ---- running -------------------------------------------------------------------------------------------------------------------
@@ -105,8 +108,9 @@ static void explain_error(Doctor *d, GstElement *pipeline, GstMessage *message) 
 static void watch(Doctor *d, GstElement *pipeline) {
     g_autoptr(GstBus) bus = gst_element_get_bus(pipeline);
     GstStateChangeReturn change = gst_element_set_state(pipeline, GST_STATE_PAUSED);
-    GstMessage *message = gst_bus_timed_pop_filtered(bus, change == GST_STATE_CHANGE_NO_PREROLL ? 2 * GST_SECOND : patience,
-                                                     GST_MESSAGE_ERROR | (change == GST_STATE_CHANGE_NO_PREROLL ? 0 : GST_MESSAGE_ASYNC_DONE | GST_MESSAGE_EOS));
+    GstMessage *message =
+        gst_bus_timed_pop_filtered(bus, change == GST_STATE_CHANGE_NO_PREROLL ? 2 * GST_SECOND : patience,
+                                   GST_MESSAGE_ERROR | (change == GST_STATE_CHANGE_NO_PREROLL ? 0 : GST_MESSAGE_ASYNC_DONE | GST_MESSAGE_EOS));
     if (message && GST_MESSAGE_TYPE(message) == GST_MESSAGE_ERROR)
         explain_error(d, pipeline, message);
     else if (message || change == GST_STATE_CHANGE_NO_PREROLL)
@@ -127,7 +131,8 @@ void doctor_run_pipeline(Doctor *d, char **argv) {
     if (pipeline && GST_IS_BIN(pipeline))
         watch(d, pipeline);
     else if (error)
-        doctor_add(d, DOCTOR_PROBLEM, "pipeline", g_strdup(error->message), g_strdup("correct what it names; gst-inspect-1.0 shows an element's pads"));
+        doctor_add(d, DOCTOR_PROBLEM, "pipeline", g_strdup(error->message),
+                   g_strdup("correct what it names; gst-inspect-1.0 shows an element's pads"));
     if (pipeline)
         gst_object_unref(gst_object_ref_sink(pipeline));
 }

@@ -9,12 +9,23 @@ void report_put_text(GString *out, const char *text) {
     g_autofree char *valid = g_utf8_make_valid(text, -1);
     for (const char *p = valid; *p; p++)
         switch (*p) {
-        case '&': g_string_append(out, "&amp;"); break;
-        case '<': g_string_append(out, "&lt;"); break;
-        case '>': g_string_append(out, "&gt;"); break;
-        case '"': g_string_append(out, "&quot;"); break;
-        case '\'': g_string_append(out, "&#39;"); break;
-        default: g_string_append_c(out, (unsigned char)*p < 32 || *p == 127 ? ' ' : *p);
+        case '&':
+            g_string_append(out, "&amp;");
+            break;
+        case '<':
+            g_string_append(out, "&lt;");
+            break;
+        case '>':
+            g_string_append(out, "&gt;");
+            break;
+        case '"':
+            g_string_append(out, "&quot;");
+            break;
+        case '\'':
+            g_string_append(out, "&#39;");
+            break;
+        default:
+            g_string_append_c(out, (unsigned char)*p < 32 || *p == 127 ? ' ' : *p);
         }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Pictures by GStreamer: a file is decoded up to one frame, scaled, and encoded as JPEG. It owns a pipeline for the length of one call. No picture is no error.
+// Pictures by GStreamer: a file is decoded up to one frame, scaled, and encoded as JPEG. It owns a pipeline for the length of one call. No picture is
+// no error.
 #include <gst/app/gstappsink.h>
 #include <gst/gst.h>
 
@@ -42,8 +43,10 @@ static char *take_picture(GstElement *pipeline, double time) {
 }
 
 static char *picture_uri(const char *path, double time, int32_t width) {
-    g_autofree char *text = g_strdup_printf("filesrc name=src ! decodebin ! videoconvert ! videoscale ! video/x-raw,width=[1,%d],pixel-aspect-ratio=1/1"
-                                            " ! videoconvert ! jpegenc quality=82 ! appsink name=sink sync=false", width);
+    g_autofree char *text =
+        g_strdup_printf("filesrc name=src ! decodebin ! videoconvert ! videoscale ! video/x-raw,width=[1,%d],pixel-aspect-ratio=1/1"
+                        " ! videoconvert ! jpegenc quality=82 ! appsink name=sink sync=false",
+                        width);
     GstElement *pipeline = gst_parse_launch_full(text, NULL, GST_PARSE_FLAG_FATAL_ERRORS, NULL);
     if (!pipeline)
         return NULL;

@@ -180,7 +180,8 @@ void report_plot_bars(GString *out, JsonObject *values, bool signed_values) {
         Bar bar = g_array_index(bars, Bar, i);
         double length = fmin(fabs(bar.value) / most, 1) * (signed_values ? width / 2 : width), y = i * BAR_ROW;
         put_label(out, "name", BAR_LEFT - 8, y + 14, "end", bar.name);
-        put_rect(out, signed_values ? bar.value > 0 ? "bar-reject" : "bar-pass" : "bar-plain", bar.value < 0 ? zero - length : zero, y + 4, length, BAR_ROW - 8);
+        put_rect(out, signed_values ? bar.value > 0 ? "bar-reject" : "bar-pass" : "bar-plain", bar.value < 0 ? zero - length : zero, y + 4, length,
+                 BAR_ROW - 8);
         put_value(out, "axis", BAR_WIDTH - 4, y + 14, "end", bar.value, 2);
     }
     if (signed_values)

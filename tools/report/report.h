@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Pieces of `seam report`: results as they were read, and what draws them. All text and numbers come from files that anybody may have written: html.c escapes the
-// one, and the readers below give a fallback for the other.
+// Pieces of `seam report`: results as they were read, and what draws them. All text and numbers come from files that anybody may have written: html.c
+// escapes the one, and the readers below give a fallback for the other.
 #pragma once
 
 #include <json-glib/json-glib.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Traces: every column of numbers of NAME.csv on its own clock, and the level of NAME.flac (or .wav). What cannot be read is left out: the verdict stands without it.
+// Traces: every column of numbers of NAME.csv on its own clock, and the level of NAME.flac (or .wav). What cannot be read is left out: the verdict
+// stands without it.
 #include "tools/report/report.h"
 
 #include <string.h>

@@ -218,7 +218,8 @@ static void put_panels(GString *out, const ReportWeld *weld) {
     bool anomaly = strcmp(report_text(v, "score_of"), "anomaly") == 0;
     g_string_append(out, "<div class=\"panels\">");
     report_plot_threshold(plot, weld);
-    put_panel(out, "Score", anomaly ? "distance to good welds; thresholds from held-back welds" : "log odds of a defect; thresholds from held-back welds", plot);
+    put_panel(out, "Score",
+              anomaly ? "distance to good welds; thresholds from held-back welds" : "log odds of a defect; thresholds from held-back welds", plot);
     report_plot_bars(plot, report_object(v, "probabilities"), false);
     put_panel(out, "Classes", "mean probability of the worst windows", plot);
     report_plot_bars(plot, report_object(v, "contributions"), true);
