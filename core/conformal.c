@@ -238,6 +238,15 @@ bool seam_calibration_parse(SeamCalibration *c, const SeamConfig *config, JsonOb
     return ok;
 }
 
+SeamCalibration *seam_calibration_read(const SeamConfig *config, JsonObject *meta, const char *where, GError **error) {
+    SeamCalibration *calibration = seam_calibration_new();
+    JsonObject *object = NULL;
+    if (meta && (!seam_json_object(meta, where, "calibration", false, &object, error) ||
+                 (object && !seam_calibration_parse(calibration, config, object, where, error))))
+        g_clear_pointer(&calibration, seam_calibration_free);
+    return calibration;
+}
+
 static void print_scores(JsonObject *object, const char *field, const float *scores, int32_t n) {
     JsonArray *array = json_array_sized_new((guint)n);
     for (int32_t i = 0; i < n; i++)

@@ -40,4 +40,6 @@ SeamDecision seam_conformal_decide(float score, float pass_below, float reject_a
 
 // model.json's (or an adapter's metadata's) `calibration` object.
 bool seam_calibration_parse(SeamCalibration *c, const SeamConfig *config, JsonObject *object, const char *where, GError **error);
+// The same from the object that holds it (model.json whole, or an adapter's metadata; NULL: none): an empty calibration when it has none, NULL with an error.
+SeamCalibration *seam_calibration_read(const SeamConfig *config, JsonObject *meta, const char *where, GError **error);
 JsonObject *seam_calibration_print(const SeamCalibration *c, const SeamConfig *config);

@@ -10,20 +10,10 @@
 
 // ---- thresholds ----------------------------------------------------------------------------------------------------------------
 
-// The `calibration` of a meta object; without one an empty calibration.
-static SeamCalibration *read_calibration(const SeamConfig *config, JsonObject *meta, const char *where, GError **error) {
-    SeamCalibration *calibration = seam_calibration_new();
-    JsonObject *object = NULL;
-    if (!seam_json_object(meta, where, "calibration", false, &object, error) ||
-        (object && !seam_calibration_parse(calibration, config, object, where, error)))
-        g_clear_pointer(&calibration, seam_calibration_free);
-    return calibration;
-}
-
 static SeamCalibration *bundle_calibration(const SeamConfig *config, const char *path, GError **error) {
     g_autofree char *file = g_build_filename(path, "model.json", NULL);
     JsonObject *meta = seam_json_read(file, error);
-    SeamCalibration *calibration = meta ? read_calibration(config, meta, file, error) : NULL;
+    SeamCalibration *calibration = meta ? seam_calibration_read(config, meta, file, error) : NULL;
     g_clear_pointer(&meta, json_object_unref);
     return calibration;
 }
@@ -33,7 +23,7 @@ static bool take_calibration(SeamHeads *heads, const SeamSafetensors *file, int3
     const char *text = seam_safetensors_metadata(file, "seam.meta"), *where = seam_safetensors_path(file);
     const SeamConfig *config = &heads->model->config;
     JsonObject *meta = text ? seam_json_parse(text, where, error) : NULL;
-    SeamCalibration *own = meta ? read_calibration(config, meta, where, error) : NULL;
+    SeamCalibration *own = meta ? seam_calibration_read(config, meta, where, error) : NULL;
     g_clear_pointer(&meta, json_object_unref);
     if (text && !own)
         return false;

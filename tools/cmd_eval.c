@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "core/heads.h"
 #include "core/train/evaluate.h"
 #include "tools/commands.h"
 #include "tools/data_options.h"
@@ -130,19 +131,18 @@ static bool close_results(const char *path, FILE *file, GError **error) {
     return ok;
 }
 
-static bool measure(const Options *o, const SeamModel *model, const SeamCalibration *calibration, const SeamKernels *kernels, const SeamDataset *data,
-                    SeamEvaluation *e, GError **error) {
-    Watch watch = {.model = model};
-    SeamEvaluateOptions options = {.model = model,
+static bool measure(const Options *o, const SeamHeads *heads, const SeamKernels *kernels, const SeamDataset *data, SeamEvaluation *e, GError **error) {
+    Watch watch = {.model = heads->model};
+    SeamEvaluateOptions options = {.model = heads->model,
                                    .kernels = kernels,
-                                   .calibration = calibration,
+                                   .calibration = heads->calibration,
                                    .weld = SEAM_WELD_OPTIONS_DEFAULT,
                                    .frames = o->frames,
-                                   .tasks = UINT32_MAX,
+                                   .tasks = heads->tasks,
                                    .window = write_window,
                                    .user = &watch};
     SeamEvaluateWhat what = {.recall = o->recall, .verdict = write_verdict, .progress = show_welds, .user = &watch};
-    if (!seam_tool_modalities(&model->config, o->only, &what.only, error) || !open_results(o->results, &watch.results, error))
+    if (!seam_tool_modalities(&heads->model->config, o->only, &what.only, error) || !open_results(o->results, &watch.results, error))
         return false;
     seam_progress_begin(&watch.bar, "judging", false);
     bool ok = seam_evaluate(&options, data, &what, e, error);
@@ -160,23 +160,19 @@ static bool check_judged(const Options *o, const SeamEvaluation *e, GError **err
 
 static int evaluate(const Options *o) {
     GError *error = NULL;
-    SeamModel *model = NULL;
-    SeamCalibration *calibration = NULL;
-    SeamDataset *data = NULL;
     SeamEvaluation *e = g_new0(SeamEvaluation, 1);
     const SeamKernels *kernels = seam_device_kernels(o->device ? o->device : "auto", &error);
-    bool ok = kernels && seam_tool_open_model(o->model, &model, &calibration, &error) &&
-              (!o->adapter || seam_tool_take_adapter(o->adapter, &model, &calibration, &error));
-    if (ok)
-        data = seam_tool_read_data(&model->config, o->data, o->video_rate, o->classes, NULL, NULL, &error);
-    ok = data && measure(o, model, calibration, kernels, data, e, &error) && check_judged(o, e, &error);
+    SeamModel *model = kernels ? seam_model_acquire(o->model, &error) : NULL;
+    SeamHeads *heads = model ? seam_heads_new(model, o->model, (const char *const[]){o->adapter, NULL}, NULL, &error) : NULL;
+    SeamDataset *data = heads ? seam_tool_read_data(&model->config, o->data, o->video_rate, o->classes, NULL, NULL, &error) : NULL;
+    bool ok = data && measure(o, heads, kernels, data, e, &error) && check_judged(o, e, &error);
     if (ok && o->json)
         seam_tool_print_json(seam_evaluation_print(e, &model->config));
     else if (ok)
         print_table(o, data, e, &model->config);
     seam_dataset_free(data);
-    seam_calibration_free(calibration);
-    seam_model_free(model);
+    seam_heads_free(heads);
+    seam_model_release(model);
     g_free(e);
     return ok ? 0 : seam_tool_fail("eval", error, 1);
 }

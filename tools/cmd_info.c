@@ -24,7 +24,7 @@ static bool open_info(Info *info, const char *path, bool verify, GError **error)
     info->bundle = seam_bundle_open(path, verify, error);
     if (!info->bundle)
         return false;
-    info->calibration = seam_tool_calibration(&info->bundle->config, info->bundle->meta, where, error);
+    info->calibration = seam_calibration_read(&info->bundle->config, info->bundle->meta, where, error);
     info->model = info->calibration ? seam_model_load(path, error) : NULL;
     info->verified = verify;
     return info->model != NULL;

@@ -66,56 +66,15 @@ bool seam_tool_modalities(const SeamConfig *config, const char *names, uint32_t 
     return true;
 }
 
-SeamCalibration *seam_tool_calibration(const SeamConfig *config, JsonObject *meta, const char *where, GError **error) {
-    SeamCalibration *calibration = seam_calibration_new();
-    JsonObject *object = NULL;
-    if (meta && (!seam_json_object(meta, where, "calibration", false, &object, error) ||
-                 (object && !seam_calibration_parse(calibration, config, object, where, error))))
-        g_clear_pointer(&calibration, seam_calibration_free);
-    return calibration;
-}
-
 bool seam_tool_open_model(const char *path, SeamModel **model, SeamCalibration **calibration, GError **error) {
     g_autofree char *where = g_build_filename(path, "model.json", NULL);
     SeamBundle *bundle = seam_bundle_open(path, false, error);
-    *calibration = bundle ? seam_tool_calibration(&bundle->config, bundle->meta, where, error) : NULL;
+    *calibration = bundle ? seam_calibration_read(&bundle->config, bundle->meta, where, error) : NULL;
     *model = *calibration ? seam_model_load(path, error) : NULL;
     if (!*model)
         g_clear_pointer(calibration, seam_calibration_free);
     seam_bundle_free(bundle);
     return *model != NULL;
-}
-
-static bool adapter_calibration(const SeamConfig *config, const SeamSafetensors *adapter, SeamCalibration **calibration, GError **error) {
-    const char *text = seam_safetensors_metadata(adapter, "seam.meta"), *where = seam_safetensors_path(adapter);
-    JsonObject *meta = text ? seam_json_parse(text, where, error) : NULL;
-    SeamCalibration *own = meta ? seam_tool_calibration(config, meta, where, error) : NULL;
-    bool ok = own || !text;
-    if (own && own->n_sets > 0) {
-        seam_calibration_free(*calibration);
-        *calibration = g_steal_pointer(&own);
-    }
-    seam_calibration_free(own);
-    g_clear_pointer(&meta, json_object_unref);
-    return ok;
-}
-
-bool seam_tool_take_adapter(const char *file, SeamModel **model, SeamCalibration **calibration, GError **error) {
-    SeamSafetensors *adapter = seam_safetensors_read(file, error);
-    const char *name = adapter ? seam_safetensors_metadata(adapter, "seam.task") : NULL;
-    int32_t task = name ? seam_config_task(&(*model)->config, name) : -1;
-    if (adapter && task < 0)
-        g_set_error(error, SEAM_ERROR, SEAM_ERROR_MISSING, "%s: %s%s%s", file,
-                    name ? "is for the task \"" : "names no task (\"seam.task\") in its metadata", name ? name : "",
-                    name ? "\", which the model does not have" : "");
-    SeamModel *adapted = task >= 0 ? seam_model_with_adapter(*model, task, file, error) : NULL;
-    bool ok = adapted && adapter_calibration(&adapted->config, adapter, calibration, error);
-    if (adapted) {
-        seam_model_free(*model);
-        *model = adapted;
-    }
-    seam_safetensors_free(adapter);
-    return ok;
 }
 
 void seam_tool_print_json(JsonObject *object) {

@@ -17,11 +17,7 @@ SeamDataset *seam_tool_read_data(const SeamConfig *config, const char *path, dou
                                  const char *exclude_group, GError **error);
 // "sound,sensors" to bits; an unknown name is an error that lists the known ones. NULL: all.
 bool seam_tool_modalities(const SeamConfig *config, const char *names, uint32_t *bits, GError **error);
-// The calibration in `meta` (a model.json, or NULL), for messages at `where`; empty when there is none. NULL with an error.
-SeamCalibration *seam_tool_calibration(const SeamConfig *config, JsonObject *meta, const char *where, GError **error);
 // A loaded model and its calibration; false, with both NULL, with an error.
 bool seam_tool_open_model(const char *path, SeamModel **model, SeamCalibration **calibration, GError **error);
-// Takes the adapter in `file` (for the task that it names) into use, with its own calibration if it brings one. Frees what it replaces.
-bool seam_tool_take_adapter(const char *file, SeamModel **model, SeamCalibration **calibration, GError **error);
 // Prints the object on standard output, with a newline, and lets go of it.
 void seam_tool_print_json(JsonObject *object);
