@@ -17,7 +17,7 @@
 //   - Inputs and outputs do not overlap unless said otherwise. Pointers need 4-byte alignment only.
 //   - Operations are deterministic for a fixed number of pool threads, and return a SeamStatus: SEAM_OK,
 //     or SEAM_NO_MEMORY where a library below fails to allocate. They do not allocate after the first
-//     call with the same shapes.
+//     call with the same shapes, but for the few blocks that oneDNN takes and gives back within a call.
 //   - They may be called from several threads at once.
 #pragma once
 
@@ -180,7 +180,8 @@ typedef struct SeamKernels {
     SeamStatus (*f32_to_f16)(size_t n, const float *x, uint16_t *y);
 } SeamKernels;
 
-// One row of what was chosen, for `seam doctor`: the operation's name and its implementation ("ref", "avx2", "avx512").
+// One row of what was chosen, for `seam doctor`: the operation's name and its implementation: "ref", "avx2", "avx512",
+// or "onednn", which is asked first, our own code doing the shapes that oneDNN does not do faster.
 typedef struct {
     const char *operation, *implementation;
 } SeamKernelChoice;

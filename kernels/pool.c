@@ -14,7 +14,7 @@
 
 enum {
     most_lanes = 64,
-    // About 10 microseconds: the gap between two operations of a layer, not more, since oneDNN's own threads want the core.
+    // About 10 microseconds: the gap between two operations of a layer, not more: the core is wanted by other programs.
     spins = 200,
 };
 

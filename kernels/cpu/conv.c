@@ -9,9 +9,10 @@
 // of lanes but not on timing. Padding is read as 0, so NaN weights give NaN at the border too, which ref agrees with only inside.
 //
 // Bound by multiplication, 2 batch out_h out_w out kernel^2 in operations, but for the first layer: with 3 channels the copies into X
-// are a third of the time.
+// are a third of the time. onednn.c is asked first and does the shapes that it is faster at; what follows does the others.
 #include <string.h>
 
+#include "kernels/cpu/onednn.h"
 #include "kernels/cpu/tile.h"
 #include "kernels/cpu/vec.h"
 
@@ -146,8 +147,11 @@ static void forward_task(void *data, int32_t task, int32_t lane) {
 
 static SeamStatus conv(const SeamConv *c, const float *x, const float *w, const float *bias, float *y) {
     Conv d = describe(c);
+    SeamStatus status;
     if (d.pixels == 0 || c->out == 0)
         return SEAM_OK;
+    if (seam_onednn_conv(c, x, w, bias, y, &status))
+        return status;
     d.x = x, d.w = w, d.bias = bias, d.y = y;
     d.padded = (c->out + SEAM_STRIP - 1) / SEAM_STRIP * SEAM_STRIP;
     d.packed = seam_scratch(SEAM_SCRATCH_CALL, (size_t)d.padded * d.patch * sizeof(float));
@@ -202,6 +206,9 @@ static void data_row_task(void *data, int32_t task, int32_t lane) {
 
 static SeamStatus conv_backward_data(const SeamConv *c, const float *w, const float *dy, float *dx) {
     Conv d = describe(c);
+    SeamStatus status;
+    if (seam_onednn_conv_backward_data(c, w, dy, dx, &status))
+        return status;
     d.w = w, d.dy = dy, d.dx = dx;
     d.padded = (c->in + SEAM_STRIP - 1) / SEAM_STRIP * SEAM_STRIP;
     d.packed = seam_scratch(SEAM_SCRATCH_CALL, (size_t)c->kernel * c->kernel * c->out * d.padded * sizeof(float));
@@ -245,11 +252,8 @@ static void add_slices_task(void *data, int32_t task, int32_t lane) {
     }
 }
 
-static SeamStatus conv_backward_weights(const SeamConv *c, const float *x, const float *dy, float *dw, float *db) {
-    Conv d = describe(c);
-    if (d.pixels == 0 || c->out == 0)
-        return SEAM_OK;
-    d.x = x, d.dy = dy, d.dw = dw;
+static SeamStatus sum_patches(Conv d) {
+    const SeamConv *c = &d.c;
     d.parts = seam_min((d.pixels + 63) / 64, SLICES_A_LANE * seam_pool_lanes());
     d.slices = seam_scratch(SEAM_SCRATCH_CALL, (size_t)d.parts * c->out * d.patch * sizeof(float));
     if (!d.slices)
@@ -258,7 +262,18 @@ static SeamStatus conv_backward_weights(const SeamConv *c, const float *x, const
     if (d.failed)
         return SEAM_NO_MEMORY;
     seam_pool_run(c->out, add_slices_task, &d);
-    return db ? seam_kernels_cpu()->bias_grad(d.pixels, c->out, dy, db) : SEAM_OK;
+    return SEAM_OK;
+}
+
+static SeamStatus conv_backward_weights(const SeamConv *c, const float *x, const float *dy, float *dw, float *db) {
+    Conv d = describe(c);
+    SeamStatus status;
+    if (d.pixels == 0 || c->out == 0)
+        return SEAM_OK;
+    d.x = x, d.dy = dy, d.dw = dw;
+    if (!seam_onednn_conv_backward_weights(c, x, dy, dw, &status))
+        status = sum_patches(d);
+    return db && status == SEAM_OK ? seam_kernels_cpu()->bias_grad(d.pixels, c->out, dy, db) : status;
 }
 
 void SEAM_OF_ISA(seam_fill_conv)(SeamKernels *k) {

@@ -10,11 +10,13 @@
 // the shape and the number of lanes alone, and no task adds to another's part; sums of rows run in slices whose number depends on n alone,
 // added in order: deterministic. It owns no memory. Against ref: sqrt(k) roundings of sum |a b|. Biases are bound by memory.
 //
-// Not oneDNN: with one thread its f32 products are as fast at the model's sizes (Zen 4, 105 to 112 GFLOP/s a core, both), but Debian's build
-// brings OpenMP threads, which spin beside the pool's. A product of 145 x 192 x 192 and a gelu by turns on two cores that other programs
-// use too: 160 us of processor time a pair here, 1200 to 2500 us with oneDNN.
+// oneDNN does the weight gradients of many rows (onednn.c), 1.1 to 1.2 times as fast. All else is ours: with one thread its f32 products are
+// as fast at the model's sizes (Zen 4, 105 to 112 GFLOP/s a core, both), and it allocates for each. Its own OpenMP threads, which spin beside
+// the pool's, are never let loose: a product of 145 x 192 x 192 and a gelu by turns on two cores that other programs use too takes
+// 160 us of processor time a pair here, and took 1200 to 2500 us with them.
 #include <string.h>
 
+#include "kernels/cpu/onednn.h"
 #include "kernels/cpu/rows.h"
 #include "kernels/cpu/tile.h"
 
@@ -67,6 +69,9 @@ static void cut(Gemm *g) {
 static SeamStatus gemm(bool ta, bool tb, int32_t m, int32_t n, int32_t k, const float *a, int32_t lda, const float *b, int32_t ldb,
                        float beta, float *c, int32_t ldc) {
     assert(m >= 0 && n >= 0 && k >= 0 && (beta == 0 || beta == 1));
+    SeamStatus status;
+    if (ta && !tb && seam_onednn_gemm_ta(m, n, k, a, lda, b, ldb, beta, c, ldc, &status))
+        return status;
     Gemm g = {.m = m, .n = n, .k = k, .a = seam_matrix(ta, a, lda), .b = seam_matrix(tb, b, ldb), .c = c, .ldc = ldc, .add = beta != 0};
     cut(&g);
     seam_pool_run(g.row_parts * g.column_parts, gemm_task, &g);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // The choice of implementations on this machine: ref first, then all that the best instruction set of the processor offers
-// (AVX-512 F, BW, DQ, VL; else AVX2, FMA, F16C). SEAM_CPU=ref|avx2|avx512 lowers the choice, never raises it. It owns the table and
-// the list of what was chosen; both are built once.
+// (AVX-512 F, BW, DQ, VL; else AVX2, FMA, F16C), which hands to oneDNN what that does faster. SEAM_CPU=ref|avx2|avx512 lowers the
+// choice, never raises it. It owns the table and the list of what was chosen; both are built once.
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +12,7 @@
 #endif
 
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/onednn.h"
 
 typedef enum { ISA_REF, ISA_AVX2, ISA_AVX512 } Isa;
 
@@ -61,17 +62,20 @@ typedef void (*Fill)(SeamKernels *k);
             seam_fill_optimise_##isa, seam_fill_convert_##isa                                                                               \
     }
 
-static void fill(Isa isa) {
+// Returns whether oneDNN is asked first.
+static bool fill(Isa isa) {
     static const Fill avx2[] = FILLS(avx2), avx512[] = FILLS(avx512);
     for (size_t i = 0; isa != ISA_REF && i < sizeof avx2 / sizeof avx2[0]; i++)
         (isa == ISA_AVX512 ? avx512 : avx2)[i](&table);
+    return isa != ISA_REF && seam_onednn_init(isa == ISA_AVX512);
 }
 #else
 static Isa machine_isa(void) {
     return ISA_REF;
 }
 
-static void fill(Isa isa) {
+static bool fill(Isa isa) {
+    return false;
 }
 #endif
 
@@ -89,11 +93,12 @@ static void build(void) {
     Isa isa = chosen_isa();
     table = *ref;
     table.backend = "cpu";
-    fill(isa);
+    bool onednn = fill(isa);
     for (int i = 0; i < N_SLOTS; i++) {
         const char *mine = (const char *)&table + slots[i].offset, *plain = (const char *)ref + slots[i].offset;
         bool same = memcmp(mine, plain, sizeof(SlotFunction)) == 0;
-        choices[i] = (SeamKernelChoice){slots[i].name, isa_name[same ? ISA_REF : isa]};
+        bool conv = slots[i].offset >= offsetof(SeamKernels, conv) && slots[i].offset <= offsetof(SeamKernels, conv_backward_weights);
+        choices[i] = (SeamKernelChoice){slots[i].name, same ? isa_name[ISA_REF] : onednn && conv ? "onednn" : isa_name[isa]};
     }
 }
 

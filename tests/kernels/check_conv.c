@@ -61,6 +61,37 @@ static void test_model(void) { // the levels of the image embedding, a smaller p
     conv_case(&(SeamConv){.batch = 1, .h = 9, .w = 9, .in = 300, .out = 270, .kernel = 2, .stride = 1, .pad = 1}, 0);
 }
 
+// Large enough for oneDNN: batches that fill the lanes, leave some idle (cut into bands of rows) and do not divide by them; sizes that the
+// stride does not divide; margins wider than needed and none.
+static const SeamConv large[] = {
+    {.batch = 1, .h = 64, .w = 48, .in = 1, .out = 24, .kernel = 3, .stride = 2, .pad = 1},
+    {.batch = 5, .h = 51, .w = 64, .in = 3, .out = 24, .kernel = 3, .stride = 2, .pad = 1},
+    {.batch = 18, .h = 40, .w = 40, .in = 3, .out = 20, .kernel = 3, .stride = 2, .pad = 1},
+    {.batch = 4, .h = 30, .w = 31, .in = 24, .out = 48, .kernel = 3, .stride = 2, .pad = 1},
+    {.batch = 3, .h = 25, .w = 20, .in = 17, .out = 21, .kernel = 3, .stride = 3, .pad = 0},
+    {.batch = 4, .h = 22, .w = 27, .in = 13, .out = 31, .kernel = 5, .stride = 2, .pad = 2},
+    {.batch = 9, .h = 23, .w = 21, .in = 8, .out = 31, .kernel = 5, .stride = 2, .pad = 2},
+    {.batch = 7, .h = 26, .w = 20, .in = 16, .out = 30, .kernel = 2, .stride = 1, .pad = 1},
+    {.batch = 2, .h = 27, .w = 22, .in = 32, .out = 40, .kernel = 1, .stride = 1, .pad = 0},
+    {.batch = 1, .h = 17, .w = 19, .in = 40, .out = 37, .kernel = 3, .stride = 1, .pad = 4},
+    {.batch = 1, .h = 34, .w = 34, .in = 7, .out = 9, .kernel = 4, .stride = 1, .pad = 0},
+};
+
+static void test_large(void) {
+    for (size_t i = 0; i < G_N_ELEMENTS(large); i++)
+        conv_case(&large[i], 0);
+}
+
+static void test_many_shapes(void) { // more than a thread keeps primitives of
+    for (int32_t h = 30; h < 100; h++)
+        conv_case(&(SeamConv){.batch = 1, .h = h, .w = 30, .in = 3, .out = 11, .kernel = 3, .stride = 1, .pad = 1}, 0);
+}
+
+static void test_large_not_finite(void) {
+    for (size_t i = 0; i < 2 * G_N_ELEMENTS(large); i++)
+        conv_case(&large[i / 2], i & 1 ? NAN : INFINITY);
+}
+
 static void test_nothing(void) {
     SeamConv full = {.batch = 2, .h = 6, .w = 5, .in = 3, .out = 4, .kernel = 3, .stride = 1, .pad = 1};
     SeamConv no_batch = full, no_in = full, no_out = full;
@@ -80,6 +111,9 @@ static void test_not_finite(void) {
 static const CheckTest tests[] = {
     {"/kernels/conv/shapes", test_shapes},
     {"/kernels/conv/model", test_model},
+    {"/kernels/conv/large", test_large},
+    {"/kernels/conv/many-shapes", test_many_shapes},
+    {"/kernels/conv/large-not-finite", test_large_not_finite},
     {"/kernels/conv/nothing", test_nothing},
     {"/kernels/conv/not-finite", test_not_finite},
 };

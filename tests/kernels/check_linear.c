@@ -65,6 +65,13 @@ static void test_gemm_large(void) {
     }
 }
 
+// Weight gradients of many rows, which oneDNN may do.
+static void test_gemm_deep(void) {
+    static const float poisons[] = {0, NAN, INFINITY};
+    for (int32_t i = 0; i < 12; i++)
+        gemm_case((Gemm){.ta = true, .add = i & 1, .m = 101 + 99 * (i & 1), .n = 77, .k = 2049 + i, .slack = i >> 1 & 1, .poison = poisons[i / 4]});
+}
+
 static void test_gemm_not_finite(void) {
     static const float poisons[] = {NAN, INFINITY, -INFINITY};
     for (int32_t i = 0; i < 96; i++) {
@@ -150,6 +157,7 @@ static void test_distances(void) {
 static const CheckTest tests[] = {
     {"/kernels/gemm/shapes", test_gemm},
     {"/kernels/gemm/large", test_gemm_large},
+    {"/kernels/gemm/deep", test_gemm_deep},
     {"/kernels/gemm/not-finite", test_gemm_not_finite},
     {"/kernels/gemm/grouped", test_grouped},
     {"/kernels/gemm/biases", test_biases},

@@ -128,11 +128,54 @@ static void test_operations(void) {
     at_once(compute_and_compare, &work);
 }
 
+static int32_t threads_of_process(void) {
+    int32_t threads = 0;
+    g_autoptr(GDir) dir = g_dir_open("/proc/self/task", 0, NULL);
+    while (dir && g_dir_read_name(dir))
+        threads++;
+    return threads;
+}
+
+// A library below may bring threads of its own, which would spin beside the pool's: none of the callers and none of the lanes lets it.
+static gpointer convolve(gpointer threads) {
+    enum { side = 48, out_side = 24, batch = 5, in = 8, out = 32, deep = 2500, square = 96 };
+    const SeamConv c = {.batch = batch, .h = side, .w = side, .in = in, .out = out, .kernel = 3, .stride = 2, .pad = 1};
+    size_t x_size = batch * side * side * in, y_size = batch * out_side * out_side * out, w_size = out * 9 * in;
+    float *x = g_new0(float, x_size), *y = g_new0(float, y_size), *w = g_new0(float, w_size), *a = g_new0(float, deep * square);
+    const SeamKernels *k = seam_kernels_cpu();
+    for (int32_t i = 0; i < 3; i++) {
+        CHECK_OK(k->conv(&c, x, w, NULL, y));
+        CHECK_OK(k->conv_backward_data(&c, w, y, x));
+        CHECK_OK(k->conv_backward_weights(&c, x, y, w, NULL));
+        CHECK_OK(k->gemm(true, false, square, square, deep, a, square, a, square, 0, y, square));
+        if (threads)
+            g_assert_cmpint(threads_of_process(), ==, GPOINTER_TO_INT(threads));
+    }
+    g_free(x);
+    g_free(y);
+    g_free(w);
+    g_free(a);
+    return NULL;
+}
+
+static void test_no_other_threads(void) {
+    run_job(2, false); // starts the pool
+    int32_t threads = threads_of_process();
+    if (threads == 0) {
+        g_test_skip("no /proc here");
+        return;
+    }
+    convolve(GINT_TO_POINTER(threads));
+    at_once(convolve, NULL);
+    convolve(GINT_TO_POINTER(threads)); // what the callers of before had went with them
+}
+
 static const CheckTest tests[] = {
     {"/kernels/threads/pool", test_pool},
     {"/kernels/threads/pool-lanes", test_pool_lanes},
     {"/kernels/threads/pool-callers", test_pool_callers},
     {"/kernels/threads/operations", test_operations},
+    {"/kernels/threads/no-others", test_no_other_threads},
 };
 
 void check_threads_register(void) {
