@@ -43,12 +43,18 @@ static GPtrArray *list_folder(const char *path) {
     return names;
 }
 
-static bool holds_pictures(const char *path) {
-    g_autoptr(GPtrArray) names = list_folder(path);
+GPtrArray *seam_image_list(const char *folder) {
+    GPtrArray *paths = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GPtrArray) names = list_folder(folder);
     for (guint i = 0; i < names->len; i++)
         if (is_picture(names->pdata[i]))
-            return true;
-    return false;
+            g_ptr_array_add(paths, g_build_filename(folder, names->pdata[i], NULL));
+    return paths;
+}
+
+static bool holds_pictures(const char *path) {
+    g_autoptr(GPtrArray) pictures = seam_image_list(path);
+    return pictures->len > 0;
 }
 
 bool seam_image_folder_kind(const char *path, SeamDataKind *kind) {
@@ -109,12 +115,9 @@ static void read_class_folders(SeamImageFolder *folder, const char *path) {
         if (is_mask_folder(classes->pdata[i]))
             continue;
         g_autofree char *sub = g_build_filename(path, classes->pdata[i], NULL);
-        g_autoptr(GPtrArray) names = list_folder(sub);
-        for (guint j = 0; j < names->len; j++)
-            if (is_picture(names->pdata[j])) {
-                g_autofree char *full = g_build_filename(sub, names->pdata[j], NULL);
-                add_file(folder, full, classes->pdata[i]);
-            }
+        g_autoptr(GPtrArray) pictures = seam_image_list(sub);
+        for (guint j = 0; j < pictures->len; j++)
+            add_file(folder, pictures->pdata[j], classes->pdata[i]);
     }
 }
 
@@ -285,16 +288,14 @@ static void label_file(const SeamImageFolder *folder, SeamImageFile *f, bool cla
 
 static bool read_boxed(SeamImageFolder *folder, const char *path, SeamDataKind kind, GError **error) {
     g_autofree char *images = g_build_filename(path, "images", NULL);
-    g_autoptr(GPtrArray) names = list_folder(images);
+    g_autoptr(GPtrArray) pictures = seam_image_list(images);
     bool voc = kind == SEAM_DATA_VOC;
-    for (guint i = 0; i < names->len; i++) {
-        if (!is_picture(names->pdata[i]))
-            continue;
-        g_autofree char *full = g_build_filename(images, names->pdata[i], NULL);
-        g_autofree char *stem = g_strndup(names->pdata[i], (gsize)(strrchr(names->pdata[i], '.') - (char *)names->pdata[i]));
+    for (guint i = 0; i < pictures->len; i++) {
+        g_autofree char *name = g_path_get_basename(pictures->pdata[i]);
+        g_autofree char *stem = g_strndup(name, (gsize)(strrchr(name, '.') - name));
         g_autofree char *file = g_strconcat(stem, voc ? ".xml" : ".txt", NULL);
         g_autofree char *boxes = g_build_filename(path, voc ? "annotations" : "labels", file, NULL);
-        SeamImageFile *f = add_file(folder, full, "");
+        SeamImageFile *f = add_file(folder, pictures->pdata[i], "");
         if (voc ? !read_voc_boxes(folder, f, boxes, error) : !read_yolo_labels(folder, f, boxes, error))
             return false;
         label_file(folder, f, voc);

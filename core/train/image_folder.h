@@ -15,6 +15,8 @@ typedef struct {
     GPtrArray *names; // of char *: what box classes are called
 } SeamImageFolder;
 
+// Paths of the picture files in a folder, by name; empty when there is no such folder. Free it with g_ptr_array_unref.
+GPtrArray *seam_image_list(const char *folder);
 // The kind of a picture folder; false when it is none.
 bool seam_image_folder_kind(const char *path, SeamDataKind *kind);
 SeamImageFolder *seam_image_folder_read(const char *path, SeamDataKind kind, const char *const *class_names, GError **error);

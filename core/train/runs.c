@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "core/sensor_window.h"
+#include "core/train/image_folder.h"
 #include "core/train/sensor_rows.h"
 #include "core/train/table.h"
 
@@ -125,33 +126,6 @@ bool seam_record_add_pictures(SeamRecord *record, const SeamConfig *config, int3
     }
     close_sink(&sink, &record->stream[modality]);
     return ok;
-}
-
-static int compare_paths(gconstpointer a, gconstpointer b) {
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static bool is_picture(const char *name) {
-    static const char *const endings[] = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".pgm"};
-    g_autofree char *low = g_ascii_strdown(name, -1);
-    for (size_t i = 0; i < G_N_ELEMENTS(endings); i++)
-        if (g_str_has_suffix(low, endings[i]))
-            return true;
-    return false;
-}
-
-// Paths of the pictures of a folder, by name; empty when there is no such folder.
-static GPtrArray *list_pictures(const char *folder) {
-    GPtrArray *paths = g_ptr_array_new_with_free_func(g_free);
-    GDir *dir = g_dir_open(folder, 0, NULL);
-    if (!dir)
-        return paths;
-    for (const char *name; (name = g_dir_read_name(dir));)
-        if (is_picture(name))
-            g_ptr_array_add(paths, g_build_filename(folder, name, NULL));
-    g_dir_close(dir);
-    g_ptr_array_sort(paths, compare_paths);
-    return paths;
 }
 
 // ---- sensors and sound ---------------------------------------------------------------------------------------------------------
@@ -400,7 +374,7 @@ static bool read_photos(const SeamConfig *config, const SeamReadOptions *options
     g_autofree char *images = g_build_filename(folder, "images", NULL);
     if (!wanted(config, options, "photo", &m))
         return true;
-    g_autoptr(GPtrArray) paths = list_pictures(images);
+    g_autoptr(GPtrArray) paths = seam_image_list(images);
     if (record->arc_end <= record->arc_start)
         record->arc_end = record->duration = paths->len * config->window; // photographs alone: one window each
     return paths->len == 0 ||

@@ -4,6 +4,7 @@
 #include <glib.h>
 #include <math.h>
 
+#include "core/random.h"
 #include "core/train/metrics.h"
 
 // ---- good against defective -------------------------------------------------------------------------------------------------
@@ -27,6 +28,33 @@ static void test_auroc_nan(void) {
     const bool defect[] = {true, false, false, true, true, false};
     g_assert_cmpfloat_with_epsilon(seam_metric_auroc(6, score, defect), 0.75, 1e-12);
     g_assert_cmpfloat_with_epsilon(seam_metric_false_reject(6, score, defect, 1), 0.5, 1e-12);
+}
+
+// Around the figure itself, repeatable, narrower with more welds, and a point where nothing overlaps.
+static void test_auroc_interval(void) {
+    enum { FEW = 20, MANY = 2000 };
+    float score[MANY];
+    bool defect[MANY];
+    double low, high, again_low, again_high, narrow_low, narrow_high;
+    SeamRandom random = seam_random(3, 3);
+    for (int32_t i = 0; i < MANY; i++) {
+        defect[i] = i % 2;
+        score[i] = (float)(seam_random_normal(&random) + (defect[i] ? 1 : 0)); // AUROC is 0.76: Phi(1 / sqrt 2)
+    }
+    seam_metric_auroc_interval(FEW, score, defect, 1, &low, &high);
+    seam_metric_auroc_interval(FEW, score, defect, 1, &again_low, &again_high);
+    seam_metric_auroc_interval(MANY, score, defect, 1, &narrow_low, &narrow_high);
+    double figure = seam_metric_auroc(FEW, score, defect);
+    g_assert_true(low < figure && figure < high);
+    g_assert_true(low == again_low && high == again_high);
+    g_assert_true(narrow_high - narrow_low < (high - low) / 3);
+    g_assert_true(narrow_low < 0.76 && 0.76 < narrow_high);
+    const float apart[] = {1, 2, 3, 4};
+    const bool of_apart[] = {false, false, true, true}, none[4] = {false};
+    seam_metric_auroc_interval(4, apart, of_apart, 1, &low, &high);
+    g_assert_true(low == 1 && high == 1);
+    seam_metric_auroc_interval(4, apart, none, 1, &low, &high);
+    g_assert_true(isnan(low) && isnan(high));
 }
 
 static void test_false_reject(void) {
@@ -135,6 +163,7 @@ int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/metrics/auroc", test_auroc);
     g_test_add_func("/metrics/auroc/nan", test_auroc_nan);
+    g_test_add_func("/metrics/auroc/interval", test_auroc_interval);
     g_test_add_func("/metrics/false-reject", test_false_reject);
     g_test_add_func("/metrics/ece", test_ece);
     g_test_add_func("/metrics/map/one-class", test_map_one_class);
