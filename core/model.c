@@ -168,6 +168,15 @@ SeamModel *seam_model_new(const SeamConfig *config, bool with_grad, uint64_t see
     return &holder->model;
 }
 
+SeamModel *seam_model_copy_for_training(const SeamModel *model, GError **error) {
+    SeamModel *copy = seam_model_new(&model->config, true, 0, error);
+    if (copy) {
+        memcpy(copy->params->data, model->params->data, copy->params->size * sizeof(float));
+        memcpy(copy->fingerprint, model->fingerprint, sizeof copy->fingerprint);
+    }
+    return copy;
+}
+
 // Loads the values of one task from its file, or with `check` only looks whether they would fit.
 static bool load_task(const SeamConfig *config, int32_t task, const SeamSafetensors *file,
                       bool check, SeamParams *params, SeamModel *model, GError **error) {

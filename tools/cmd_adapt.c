@@ -220,7 +220,6 @@ static bool train_heads(Run *r, SeamPart *part, GError **error) {
     seam_progress_end(&r->bar);
     if (!trained)
         return false;
-    memcpy(trained->fingerprint, r->model->fingerprint, sizeof trained->fingerprint);
     seam_model_free(r->model);
     r->model = trained;
     return true;

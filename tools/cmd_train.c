@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/error.h"
 #include "core/train/checkpoint.h"
 #include "core/train/finish.h"
 #include "core/train/trainer.h"
@@ -12,7 +13,7 @@
 #include "tools/data_options.h"
 
 typedef struct {
-    char *recipe, *data, *out, *device, *class_names;
+    char *recipe, *data, *out, *start, *device, *class_names;
     gint64 steps, stop_after, seed;
     gboolean fresh;
 } Options;
@@ -48,7 +49,38 @@ static int make_data(const SeamRecipe *recipe, const char *path) {
 }
 
 static char *command_text(const Options *o, const SeamRecipe *recipe) {
-    return g_strdup_printf("seam train --recipe %s --data %s --out %s --steps %" G_GINT64_FORMAT, o->recipe, o->data, o->out, recipe->train.steps);
+    return g_strdup_printf("seam train --recipe %s --data %s --out %s --steps %" G_GINT64_FORMAT "%s%s", o->recipe, o->data, o->out, recipe->train.steps,
+                           o->start ? " --start " : "", o->start ? o->start : "");
+}
+
+// What the recipe says by the names of classes and channels must hold for the model to go on from.
+static bool same_names(const SeamConfig *a, const SeamConfig *b) {
+    bool same = a->n_classes == b->n_classes && a->n_modalities == b->n_modalities;
+    for (int32_t c = 0; same && c < a->n_classes; c++)
+        same = strcmp(a->class_name[c], b->class_name[c]) == 0;
+    for (int32_t m = 0; same && m < a->n_modalities; m++)
+        same = strcmp(a->modality[m].name, b->modality[m].name) == 0 && a->modality[m].front == b->modality[m].front &&
+               a->modality[m].channels == b->modality[m].channels;
+    return same;
+}
+
+// With --start the configuration is that of the model to go on from, normalisation included.
+static bool take_start(const Options *o, SeamRecipe *recipe, SeamModel **start, GError **error) {
+    *start = NULL;
+    if (!o->start)
+        return true;
+    SeamModel *model = seam_model_load(o->start, error);
+    if (model && !same_names(&model->config, &recipe->config))
+        g_set_error(error, SEAM_ERROR, SEAM_ERROR_SHAPE, "%s: its classes or modalities are not those of %s; go on with the recipe that made it", o->start,
+                    o->recipe);
+    else if (model)
+        *start = seam_model_copy_for_training(model, error);
+    seam_model_free(model);
+    if (*start) {
+        recipe->config = (*start)->config;
+        recipe->given_mean = UINT32_MAX;
+    }
+    return *start != NULL;
 }
 
 static void print_result(const Options *o, const SeamEvaluation *e) {
@@ -56,12 +88,12 @@ static void print_result(const Options *o, const SeamEvaluation *e) {
            e->by_class.accuracy, e->by_class.macro_f1, e->auroc, e->map50, e->ece);
 }
 
-static bool train_on(const Options *o, SeamRecipe *recipe, const SeamDataset *data, const SeamKernels *kernels, GError **error) {
+static bool train_on(const Options *o, SeamRecipe *recipe, const SeamDataset *data, SeamModel *start, const SeamKernels *kernels, GError **error) {
     SeamProgressBar bar;
     SeamEvaluation *validation = g_new0(SeamEvaluation, 1);
     SeamPart *part = g_new0(SeamPart, data->n + 1);
     g_autofree char *checkpoint = g_strconcat(o->out, ".checkpoint", NULL), *command = command_text(o, recipe);
-    SeamTrainRun how = {.checkpoint = checkpoint, .progress = show_training, .user = &bar, .stop_after = o->stop_after};
+    SeamTrainRun how = {.checkpoint = checkpoint, .start = start, .progress = show_training, .user = &bar, .stop_after = o->stop_after};
     seam_dataset_split(data, recipe->validation, recipe->calibration, recipe->train.seed, part);
     seam_train_measure(&recipe->config, recipe->given_mean, data, part);
     if (o->fresh)
@@ -78,7 +110,8 @@ static bool train_on(const Options *o, SeamRecipe *recipe, const SeamDataset *da
         seam_checkpoint_remove(checkpoint);
         print_result(o, validation);
     }
-    seam_model_free(model);
+    if (!start)
+        seam_model_free(model);
     g_free(validation);
     g_free(part);
     return ok;
@@ -94,13 +127,15 @@ static int train(const Options *o) {
         recipe->train.steps = o->steps;
     if (o->seed >= 0)
         recipe->train.seed = (uint64_t)o->seed;
-    int status = 0;
-    if (!g_file_test(o->data, G_FILE_TEST_EXISTS) && recipe->synth)
+    SeamModel *start = NULL;
+    int status = take_start(o, recipe, &start, &error) ? 0 : seam_tool_fail("train", error, 1);
+    if (status == 0 && !g_file_test(o->data, G_FILE_TEST_EXISTS) && recipe->synth)
         status = make_data(recipe, o->data);
     SeamDataset *data = status == 0 ? seam_tool_read_data(&recipe->config, o->data, recipe->train.video_rate, o->class_names, NULL, NULL, &error) : NULL;
-    if (status == 0 && (!data || !train_on(o, recipe, data, kernels, &error)))
+    if (status == 0 && (!data || !train_on(o, recipe, data, start, kernels, &error)))
         status = error ? seam_tool_fail("train", error, 1) : o->stop_after > 0 ? 0 : 1;
     seam_dataset_free(data);
+    seam_model_free(start);
     seam_recipe_free(recipe);
     return status;
 }
@@ -111,6 +146,7 @@ int seam_cmd_train(int argc, char **argv) {
         {"recipe", 'r', 0, G_OPTION_ARG_FILENAME, &o.recipe, "How the model is made (JSON; docs/training.md)", "FILE"},
         {"data", 'd', 0, G_OPTION_ARG_FILENAME, &o.data, "Data folder (docs/data.md); made by the recipe's \"synth\" if it is not there", "DIR"},
         {"out", 'o', 0, G_OPTION_ARG_FILENAME, &o.out, "Where the model goes; OUT.checkpoint keeps the state while it trains", "DIR.seam"},
+        {"start", 0, 0, G_OPTION_ARG_FILENAME, &o.start, "Go on from this model: its configuration and parameters instead of the recipe's and drawn ones", "M.seam"},
         {"steps", 0, 0, G_OPTION_ARG_INT64, &o.steps, "Steps, instead of the recipe's", "N"},
         {"seed", 0, 0, G_OPTION_ARG_INT64, &o.seed, "Seed, instead of the recipe's", "N"},
         {"device", 0, 0, G_OPTION_ARG_STRING, &o.device, "auto, cpu or ref", "NAME"},
@@ -127,6 +163,6 @@ int seam_cmd_train(int argc, char **argv) {
     }
     gst_init(NULL, NULL);
     int status = train(&o);
-    g_free(o.recipe), g_free(o.data), g_free(o.out), g_free(o.device), g_free(o.class_names);
+    g_free(o.recipe), g_free(o.data), g_free(o.out), g_free(o.start), g_free(o.device), g_free(o.class_names);
     return status;
 }

@@ -402,14 +402,6 @@ bool seam_adapt_calibrate(const SeamAdapt *a, SeamCalibration *c, GError **error
 
 // ---- heads ---------------------------------------------------------------------------------------------------------------------
 
-// A model with gradients and the same parameters; its anomaly memory is empty.
-static SeamModel *copy_for_training(const SeamModel *model, GError **error) {
-    SeamModel *copy = seam_model_new(&model->config, true, 1, error);
-    if (copy)
-        memcpy(copy->params->data, model->params->data, copy->params->size * sizeof *copy->params->data);
-    return copy;
-}
-
 // Heads have few parameters and see few welds: short, with the rates that suit an adapter.
 static SeamRecipe *heads_recipe(const SeamConfig *config, int64_t steps, uint64_t seed, GError **error) {
     g_autofree char *printed = seam_config_print(config);
@@ -425,7 +417,7 @@ static SeamRecipe *heads_recipe(const SeamConfig *config, int64_t steps, uint64_
 SeamModel *seam_adapt_heads(const SeamModel *model, const SeamKernels *kernels, const SeamDataset *data, const SeamPart *part, int64_t steps,
                             uint64_t seed, void (*progress)(void *user, const SeamTrainProgress *progress), void *user, GError **error) {
     SeamRecipe *recipe = heads_recipe(&model->config, steps, seed, error);
-    SeamModel *copy = recipe ? copy_for_training(model, error) : NULL;
+    SeamModel *copy = recipe ? seam_model_copy_for_training(model, error) : NULL;
     SeamTrainRun how = {.only = "tasks.", .start = copy, .progress = progress, .user = user};
     SeamModel *trained = copy ? seam_train(recipe, &model->config, data, part, kernels, &how, error) : NULL;
     if (!trained)

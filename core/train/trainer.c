@@ -31,6 +31,7 @@ typedef struct {
     SeamArena arena;
     SeamBatch *batch;
     SeamOptimiser optimiser;
+    uint64_t lot; // names the stream of what is drawn
     GArray *candidate[SEAM_MAX_CLASSES]; // of Candidate
     SeamTrainProgress shown;
     double loss, classify, localise, balance, accuracy; // of the last step
@@ -129,7 +130,7 @@ static void fill_batch(Trainer *t) {
     const SeamTrainOptions *o = &t->recipe->train;
     seam_batch_reset(t->batch);
     for (int32_t i = 0; i < o->batch; i++) {
-        SeamRandom random = seam_random(o->seed, seam_random_hash("train.sample") + (uint64_t)t->optimiser.step * 65536 + (uint64_t)i);
+        SeamRandom random = seam_random(o->seed, t->lot + (uint64_t)t->optimiser.step * 65536 + (uint64_t)i);
         const Candidate *c = draw(t, &random);
         double jitter = seam_random_range(&random, -0.5, 0.5) * candidate_step * t->model->config.window;
         seam_batch_add(t->batch, &t->data->record[c->record], c->start + jitter, UINT32_MAX, o->frames, &t->recipe->augment, &random);
@@ -306,6 +307,9 @@ static bool prepare(Trainer *t, const SeamConfig *config, const SeamPart *part, 
     if (!(t->batch = seam_batch_new(&t->model->config, o->batch, error)) || !gather_candidates(t, part, error) ||
         !seam_optimiser_init(&t->optimiser, t->model->params, error))
         return false;
+    // A model to go on from has seen what its own steps drew.
+    g_autofree char *stream = g_strconcat("train.sample", how->start ? how->start->fingerprint : "", NULL);
+    t->lot = seam_random_hash(stream);
     t->optimiser.weight_decay = o->weight_decay;
     t->optimiser.clip = o->clip;
     t->optimiser.ema = o->ema;
@@ -334,7 +338,8 @@ static void clear_trainer(Trainer *t) {
 SeamModel *seam_train(const SeamRecipe *recipe, const SeamConfig *config, const SeamDataset *data, const SeamPart *part, const SeamKernels *kernels,
                       const SeamTrainRun *how, GError **error) {
     Trainer t = {.recipe = recipe, .data = data, .model = how->start, .run = {.kernels = kernels}};
-    g_autofree char *key = g_strdup_printf("%s-%d-%" G_GINT64_FORMAT "-%" G_GUINT64_FORMAT, recipe->hash, data->n, recipe->train.steps, recipe->train.seed);
+    g_autofree char *key = g_strdup_printf("%s-%d-%" G_GINT64_FORMAT "-%" G_GUINT64_FORMAT "-%s", recipe->hash, data->n, recipe->train.steps,
+                                           recipe->train.seed, how->start ? how->start->fingerprint : "new");
     t.run.arena = &t.arena;
     bool ok = prepare(&t, config, part, how, error) && resume(&t, how, key, error) && loop(&t, how, key, error) &&
               round_to_half(t.model, t.optimiser.mean, kernels, error);

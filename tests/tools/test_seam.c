@@ -5,6 +5,7 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
+#include "core/files.h"
 #include "tests/tools/tool.h"
 
 static const char *const commands[] = {"train", "eval", "adapt", "info", "synth", "report", "doctor"};
@@ -186,6 +187,31 @@ static void test_adapt_heads(void) {
     tool_clear(&info);
 }
 
+// Another turn from a trained model: its normalisation stays and its parameters move; a recipe of other classes is refused.
+static void test_train_start(void) {
+    need_chain();
+    ToolRun on = tool_expect(0, "train", "--recipe", "tiny.json", "--data", "data", "--start", "trained.seam", "--steps", "2", "--out", "on.seam", NULL);
+    g_autofree char *first = tool_path("trained.seam/model.json"), *second = tool_path("on.seam/model.json"), *weights = tool_path("trained.seam/weights.safetensors"),
+                    *moved = tool_path("on.seam/weights.safetensors"), *was = NULL, *is = NULL;
+    gsize was_size, is_size;
+    JsonObject *a = seam_json_read(first, NULL), *b = seam_json_read(second, NULL);
+    g_autofree char *config_a = seam_json_print(json_object_get_object_member(a, "config")), *config_b = seam_json_print(json_object_get_object_member(b, "config"));
+    g_assert_cmpstr(config_a, ==, config_b);
+    g_assert_true(g_file_get_contents(weights, &was, &was_size, NULL) && g_file_get_contents(moved, &is, &is_size, NULL));
+    g_assert_cmpuint(was_size, ==, is_size);
+    g_assert_cmpint(memcmp(was, is, was_size), !=, 0);
+    assert_has(json_object_get_string_member(json_object_get_object_member(b, "provenance"), "command"), "--start trained.seam");
+    g_auto(GStrv) halves = g_strsplit(tool_recipe, "\"spatter\"", 2);
+    g_autofree char *other = g_strjoinv("\"overlap\"", halves);
+    tool_write("other.json", other);
+    ToolRun refused = tool_expect(1, "train", "--recipe", "other.json", "--data", "data", "--start", "trained.seam", "--out", "no.seam", NULL);
+    assert_has(refused.err, "trained.seam: its classes or modalities are not those of other.json");
+    json_object_unref(a);
+    json_object_unref(b);
+    tool_clear(&on);
+    tool_clear(&refused);
+}
+
 static void test_report(void) {
     need_chain();
     ToolRun eval = tool_expect(0, "eval", "--model", "trained.seam", "--data", "data", "--results", "welds.jsonl", NULL);
@@ -297,6 +323,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/seam/adapt/evaluate", test_adapt_evaluate);
     g_test_add_func("/seam/adapt", test_adapt);
     g_test_add_func("/seam/adapt/heads", test_adapt_heads);
+    g_test_add_func("/seam/train/start", test_train_start);
     g_test_add_func("/seam/report", test_report);
     g_test_add_func("/seam/report/escapes", test_report_escapes);
     g_test_add_func("/seam/doctor", test_doctor);
