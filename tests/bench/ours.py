@@ -15,12 +15,15 @@ class Ours:
     def __init__(self, machine, material):
         self.machine, self.material = machine, material
         inspect = f"seaminspect name=i windows=true model={quoted(material.model)}"
+        shipped = f"seaminspect name=i windows=true model={quoted(material.shipped)}" if material.shipped else None
         sources = {name: f"appsrc name={name} caps={stream['caps']}" for name, stream in material.streams.items()}
         more = "".join(f"  {sources[name]} ! i.sensor_{MODALITY[name]}" for name in ("sensors", "sound"))
         self.pipelines = {
             "video": (f"{sources['video']} ! {inspect} {TAIL}", ["video"]),
             "all": (f"{sources['video']} ! {inspect} {TAIL}{more}", ["video", "sensors", "sound"]),
             "decoding": (f"filesrc location={quoted(material.clip['video'])} ! decodebin ! {inspect} {TAIL}", [])}
+        if shipped:
+            self.pipelines["shipped"] = (f"{sources['video']} ! {shipped} {TAIL}", ["video"])
 
     def run(self, name, windows, *options, **environment):
         """One process: JSON of bench_elements."""
