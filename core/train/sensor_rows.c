@@ -4,6 +4,7 @@
 // further apart than half a stretch of the model (or two mean row distances, if the rows are that slow); else it is NaN.
 #include "core/train/sensor_rows.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,6 +131,11 @@ static double even_rate(double step, double wanted) {
     return step > 0 && 1 / step > 1.5 * wanted ? 1 / step : wanted;
 }
 
+// A number that single precision holds: what is beyond would become infinity.
+static bool read_cell(const SeamTable *t, int32_t row, int32_t column, double *value) {
+    return seam_table_number(t, row, column, value) && fabs(*value) <= FLT_MAX;
+}
+
 // One channel: x [n, stride] gets the values of a column on the even clock.
 static int32_t resample(const SeamTable *t, const double *time, int32_t column, double rate, double gap, int64_t n, int32_t stride, float *x,
                         int32_t *bad_row) {
@@ -138,7 +144,7 @@ static int32_t resample(const SeamTable *t, const double *time, int32_t column, 
     int64_t next = 0;
     for (int32_t r = 0; r < t->rows; r++) {
         double value;
-        if (!seam_table_number(t, r, column, &value)) {
+        if (!read_cell(t, r, column, &value)) {
             if (bad++ == 0)
                 *bad_row = r;
             continue;

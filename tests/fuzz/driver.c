@@ -10,7 +10,7 @@
 #include "core/random.h"
 #include "tests/fuzz/fuzz.h"
 
-enum { ROUNDS = 20000, MAX_SIZE = 1 << 16, MAX_EDITS = 6 };
+enum { ROUNDS = 20000, LONG_ROUNDS = 10 * ROUNDS, MAX_SIZE = 1 << 16, MAX_EDITS = 6 };
 
 // Bytes and numbers on which parsers stumble.
 static const char *const pieces[] = {"{",          "}",    "[",     "]",
@@ -105,7 +105,8 @@ static void test_mutations(void) {
     size_t seeds = 0;
     while (fuzz_seed(seeds).bytes)
         seeds++;
-    for (uint64_t round = 0; round < ROUNDS; round++) {
+    uint64_t rounds = g_getenv("SEAM_LONG") ? LONG_ROUNDS : ROUNDS;
+    for (uint64_t round = 0; round < rounds; round++) {
         SeamRandom random = seam_random(1, round);
         load(input, fuzz_seed(round % seeds));
         for (int32_t edits = 1 + seam_random_below(&random, MAX_EDITS); edits > 0; edits--)
