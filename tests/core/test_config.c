@@ -6,32 +6,13 @@
 #include <string.h>
 
 #include "core/error.h"
-
-static const char good[] =
-    "{\"dim\":96,\"layers\":4,\"heads\":3,\"experts\":8,\"groups\":4,\"groups_kept\":2,\"top_k\":2,"
-    "\"expert_width\":96,"
-    "\"router_rank\":8,\"router_shared_a\":true,\"mixer\":[\"local\",\"global\"],\"local_radius\":"
-    "3,\"gate_threshold\":0.02,"
-    "\"fusion_layers\":1,\"fusion_neighbours\":8,\"fusion_width\":96,\"window\":1.0,\"modalities\":"
-    "["
-    "{\"name\":\"video\",\"front\":\"image\",\"channels\":1,\"size\":192,\"stem\":[12,24,48,96],"
-    "\"delta_rank\":4,\"arc_on\":0.02},"
-    "{\"name\":\"sensors\",\"front\":\"sensor\",\"channels\":2,\"channel_names\":[\"current\","
-    "\"flow\"],\"rate\":10,\"patch\":10,"
-    "\"time_bins\":10,\"fft\":8,\"bands\":4,\"arc_channel\":0,\"arc_on\":50,\"mean\":[120.5,3],"
-    "\"std\":[30.1,1]},"
-    "{\"name\":\"text\",\"front\":\"text\",\"buckets\":2048,\"ngram_min\":3,\"ngram_max\":5,\"max_"
-    "tokens\":32,\"sparse\":true}],"
-    "\"classes\":[\"good\",\"porosity\"],\"tasks\":[{\"name\":\"classify\",\"kind\":\"classify\","
-    "\"rank\":8},"
-    "{\"name\":\"localise\",\"kind\":\"localise\",\"rank\":8,\"upscale\":2},"
-    "{\"name\":\"anomaly\",\"kind\":\"anomaly\",\"rank\":0,\"memory\":512,\"neighbours\":3}]}";
+#include "tests/core/config_text.h"
 
 static SeamConfig config, again;
 
 static void test_round_trip(void) {
     g_autoptr(GError) error = NULL;
-    g_assert_true(seam_config_parse(&config, good, "good", &error));
+    g_assert_true(seam_config_parse(&config, config_text, "good", &error));
     g_assert_no_error(error);
     g_assert_cmpint(config.mixer[0], ==, SEAM_MIXER_LOCAL);
     g_assert_cmpint(config.mixer[3], ==, SEAM_MIXER_GLOBAL);
@@ -46,7 +27,7 @@ static void test_round_trip(void) {
 }
 
 static void test_lookups(void) {
-    g_assert_true(seam_config_parse(&config, good, "good", NULL));
+    g_assert_true(seam_config_parse(&config, config_text, "good", NULL));
     g_assert_cmpint(seam_config_modality(&config, "sensors"), ==, 1);
     g_assert_cmpint(seam_config_modality(&config, "sound"), ==, -1);
     g_assert_cmpint(seam_config_class(&config, "porosity"), ==, 1);
@@ -61,7 +42,7 @@ static void test_presets(void) {
     const char *const names[] = {"nano", "small", "base", "full"};
     g_autoptr(GError) error = NULL;
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
-        g_assert_true(seam_config_parse(&again, good, "good", NULL));
+        g_assert_true(seam_config_parse(&again, config_text, "good", NULL));
         g_assert_true(seam_config_preset(&config, names[i], NULL));
         memcpy(config.modality, again.modality, sizeof config.modality);
         config.modality[0].image.stem_width[3] = config.dim;
@@ -124,9 +105,9 @@ static const struct {
 static void test_refused(void) {
     for (size_t i = 0; i < G_N_ELEMENTS(refused); i++) {
         g_autoptr(GError) error = NULL;
-        const char *at = strstr(good, refused[i].from);
+        const char *at = strstr(config_text, refused[i].from);
         g_assert_nonnull(at);
-        g_autofree char *text = g_strdup_printf("%.*s%s%s", (int)(at - good), good, refused[i].to,
+        g_autofree char *text = g_strdup_printf("%.*s%s%s", (int)(at - config_text), config_text, refused[i].to,
                                                 at + strlen(refused[i].from));
         bool accepted = seam_config_parse(&config, text, "model.json", &error);
         g_test_message("%s -> %s: %s", refused[i].from, refused[i].to,
