@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Trains and measures every set, with its baselines, and writes docs/results.md.
+
+    ./run results              all sets (hours)
+    ./run results flash-weld   one of them, or several
+    ./run results --write      only the page, from what was measured before
+
+What is measured is kept in docs/results.json, one object a set, so that a set can be measured anew alone. Models and verdict lines lie under build/results/SET/ and are
+used again while the recipe is the same; --fresh trains anew.
+"""
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+import time
+
+import page
+import sets
+import shipped
+import stats
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+DATA = pathlib.Path(os.environ.get("SEAM_DATA", ROOT.parent / "shared" / "data"))
+BUILD = ROOT / "build" / "results"
+KEPT = ROOT / "docs" / "results.json"
+
+
+def run(command):
+    done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        sys.exit(f"results: failed: {' '.join(map(str, command))}")
+    return json.loads(done.stdout)
+
+
+def lines_of(path):
+    return [v for v in map(json.loads, path.read_text().splitlines()) if v["type"] == "weld"]
+
+
+class Trial:
+    """One training with a part of the data held back, and what is measured on that part."""
+
+    def __init__(self, task, split, seed, fresh):
+        self.task, self.split, self.seed = task, split, seed
+        self.folder = BUILD / task.name / f"{split.name}-{seed}"
+        self.model, self.lines = self.folder / "model.seam", self.folder / "held.jsonl"
+        self.recipe, self.data = ROOT / "pipelines" / task.recipe, DATA / task.data
+        self.fresh = fresh
+
+    def train(self):
+        """The command's measures of the held part; from an earlier run when the recipe's text is still the same."""
+        told, text = self.folder / "train.json", self.recipe.read_text()
+        if not self.fresh and told.exists():
+            before = json.loads(told.read_text())
+            if before["recipe"] == text:
+                return before
+        self.folder.mkdir(parents=True, exist_ok=True)
+        command = ["seam", "train", "--recipe", self.recipe, "--data", self.data, "--out", self.model, "--seed", self.seed, "--fresh", *self.split.options,
+                   "--results", self.lines, "--json"]
+        begun = time.monotonic()
+        result = {"measures": run(command), "seconds": time.monotonic() - begun, "recipe": text}
+        told.write_text(json.dumps(result))
+        return result
+
+    def evaluate(self, *options):
+        return run(["seam", "eval", "--model", self.model, "--data", self.data, "--held", "--json", *options])
+
+    def verdicts(self, *options):
+        """Verdict lines of the held part judged with other options."""
+        path = self.folder / "other.jsonl"
+        measures = self.evaluate(*options, "--results", path)
+        return measures, lines_of(path)
+
+    def baseline(self, script, *options):
+        held = self.folder / "held.txt"
+        held.write_text("".join(v["source"] + "\n" for v in lines_of(self.lines)))
+        return run([ROOT / "build/venv/bin/python", ROOT / "tests/baselines" / script, "--data", self.data, "--held", held, "--seed", self.seed, *options])
+
+
+def measure_question(task, question, fresh):
+    """Trains each split and seed; what is asked besides comes from the same models."""
+    trials = [Trial(task, split, seed, fresh) for seed in question.seeds for split in question.splits]
+    rows, pooled, seconds = [], [], []
+    for trial in trials:
+        told = trial.train()
+        seconds.append(told["seconds"])
+        row = {"split": trial.split.name, "seed": trial.seed, "measures": told["measures"]}
+        for name, options in question.also.items():
+            row[name] = trial.evaluate(*options)
+        rows.append(row)
+        if trial.seed == question.seeds[0]:
+            pooled += lines_of(trial.lines)
+            row["baselines"] = {f"{script} {' '.join(options)}".strip(): trial.baseline(script, *options) for script, *options in question.baselines}
+    return {"question": question.name, "rows": rows, "seconds": max(seconds), "intervals": stats.intervals(pooled) if question.pooled else {},
+            "pooled": stats.measures(pooled) if question.pooled else {}}
+
+
+def keep(name, value):
+    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout.strip()
+    kept[name] = {"date": str(datetime.date.today()), "commit": commit, "command": f"./run results {name}", "machine": f"{platform.machine()}, {os.cpu_count()} cores", **value}
+    KEPT.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./run results", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sets", nargs="*", choices=[[], "shipped", *sets.SETS], metavar="SET", help=f"of shipped, {', '.join(sets.SETS)}")
+    parser.add_argument("--write", action="store_true", help="only write the page")
+    parser.add_argument("--fresh", action="store_true", help="train anew although there are models of this recipe")
+    o = parser.parse_args()
+    if not DATA.is_dir() and not o.write:
+        sys.exit(f"results: there is no {DATA}; set SEAM_DATA to the folder of the data sets")
+    for name in [] if o.write else o.sets or ["shipped", *sets.SETS]:
+        print(f"results: {name}", file=sys.stderr)
+        if name == "shipped":
+            keep(name, shipped.measure(DATA))
+        else:
+            task = sets.SETS[name]
+            keep(name, {"questions": [measure_question(task, q, o.fresh) for q in task.questions]})
+    text = page.write(json.loads(KEPT.read_text()), sets.SETS)
+    (ROOT / "docs" / "results.md").write_text(text)
+
+
+main()

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What is asked of each set: its recipe, how it is split, what is measured besides, and the baselines on the same split. The trap that a set holds is told here too, as it
+goes on the page.
+"""
+import dataclasses
+
+
+@dataclasses.dataclass
+class Split:
+    name: str
+    options: tuple  # of `seam train`
+
+
+@dataclasses.dataclass
+class Question:
+    name: str
+    splits: list
+    measures: list               # columns of the page
+    seeds: tuple = (1,)
+    also: dict = dataclasses.field(default_factory=dict)       # name: options of `seam eval` on the held part
+    baselines: list = dataclasses.field(default_factory=list)  # (script, options...)
+    pooled: bool = True          # the held parts together are measured too, with an interval
+
+
+@dataclasses.dataclass
+class Set:
+    name: str
+    data: str
+    recipe: str
+    questions: list
+    trap: str
+    shipped: str                 # whether a model may be given away
+
+
+def folds(n):
+    return [Split(f"fold {k} of {n}", ("--fold", f"{k}/{n}")) for k in range(1, n + 1)]
+
+
+def held(column, *values):
+    return [Split(f"{column} {v}", ("--hold", f"{column}={v}")) for v in values]
+
+
+LICENCE = "Recipe only: the data's licence does not allow a model to be given away."
+CLASSES = ["accuracy", "macro_f1", "auroc"]
+
+SETS = {s.name: s for s in [
+    Set("weld-run-features", "weld-run-features", "weld-inspection/run-features.json", [
+        Question("Five folds by group, three seeds", folds(5), CLASSES, (1, 2, 3),
+                 {"sensor alone": ("--only", "sensor"), "audio alone": ("--only", "audio"), "image alone": ("--only", "image"), "without sensor": ("--only", "audio,image"),
+                  "without audio": ("--only", "sensor,image"), "without image": ("--only", "sensor,audio")},
+                 [("features.py",), ("features.py", "--only", "sensor"), ("features.py", "--only", "audio"), ("features.py", "--only", "image")])],
+        "The defects were made by changing the process, so the settings are the label (of 103 combinations 2 occur with good and defective welds): settings are never an input, and a "
+        "figure with `sensor` partly reads them. Welds of one plate set are alike: a random split measures the plate set (macro-F1 0.99), so folds are made of whole groups.", LICENCE),
+    Set("flash-weld", "flash-weld", "weld-inspection/flash-weld.json", [
+        Question("Each day with bad welds held in turn", held("day", "2011-03-30", "2011-03-31"), ["auroc", "average_precision", "accuracy"], baselines=[("signals.py",)]),
+        Question("The last days held: a threshold of the first days on later ones", [Split("from 1 April", ("--hold", "day=2011-04-01", "--hold", "day=2011-04-02"))], ["accuracy"],
+                 baselines=[("signals.py",)])],
+        "Length is nearly the label: the number of rows alone gives AUC 1.00, because a bad weld was pressed longer. The model reads the first 600 rows (60 s) of every weld, of which no "
+        "file has fewer, so length cannot be seen and the answer comes before the weld ends. Bad welds come from two nights: each night is held in turn.", "Shipped: MIT."),
+    Set("neu-det", "neu-det", "surface-defects/neu-det.json", [
+        Question("A fifth of the pictures held", folds(5)[:1], ["accuracy", "macro_f1", "map50"], baselines=[("pictures.py", "--epochs", "15")])],
+        "Near duplicates: pictures were cut from the same plates. Pictures whose difference hashes are near each other stay on one side.", LICENCE),
+    Set("weld-photos", "weld-photos", "surface-defects/weld-photos.json", [
+        Question("A fifth held, a video's frames on one side", folds(5)[:1], ["accuracy", "macro_f1", "map50"],
+                 baselines=[("pictures.py", "--good", "1", "--size", "320", "--epochs", "20")])],
+        "352 of the pictures are frames of six videos, and others are copies of one source: a random split shows a model its own neighbours. A video's frames and near duplicates stay on "
+        "one side.", LICENCE),
+    Set("battery-weld", "battery-weld", "surface-defects/battery-weld.json", [
+        Question("Folds by specimen, good ones only to learn from", folds(3), ["pixel_auroc", "aupro"], baselines=[("patchcore.py",)], pooled=False)],
+        "Brightness alone tells good from defective pictures (AUC 0.98): they were scaled otherwise. So no picture-level figure is given; pixels are measured within the defective "
+        "pictures, and heights are normalised a picture.", LICENCE),
+    Set("cwru-bearing", "cwru-bearing", "rotor-diagnosis/cwru.json", [
+        Question("A load never seen", held("load_hp", "0", "1", "2"), ["accuracy", "macro_f1"], baselines=[("signals.py",)]),
+        Question("A fault size never seen", held("size_mil", "007", "014", "021"), ["accuracy"], baselines=[("signals.py",)])],
+        "Windows of one recording on both sides of a split give 100 % and mean nothing: whole recordings are held, by load or by size. The normal recordings were made at another rate; "
+        "what is over 5 kHz gives them away and is filtered off.", "Shipped: the data are given out for free use."),
+    Set("cmapss", "cmapss", "turbofan-rul/fd001.json", [
+        Question("Five folds by engine, cut at random cycles", folds(5), ["rmse", "score", "coverage", "interval_width"], baselines=[("lstm_rul.py",)], pooled=False)],
+        "Windows of one engine are alike, and an engine that is judged at its end only is an easy one: engines are held whole and cut at random cycles.", "Shipped: work of the US government."),
+]}
