@@ -140,22 +140,38 @@ static bool read_stem(JsonObject *o, const char *where, SeamImageConfig *image, 
     return true;
 }
 
+// "columns" of recordings that name none: a whole number for each channel, or absent.
+static bool read_columns(JsonObject *o, const char *where, SeamModality *m, GError **error) {
+    JsonArray *array;
+    if (!read_array(o, where, "columns", false, (guint)m->channels, true, &array, error))
+        return false;
+    for (int32_t i = 0; array && i < m->channels; i++) {
+        JsonNode *node = json_array_get_element(array, (guint)i);
+        int64_t column = holds(node, G_TYPE_INT64) ? json_node_get_int(node) : 0;
+        if (column < 1 || column > SEAM_MAX_COLUMN)
+            return wrong_item(where, "columns", "whole numbers from 1 to 1024", error);
+        m->sensor.column[i] = (int32_t)column;
+    }
+    return true;
+}
+
 static bool read_sensor(JsonObject *o, const char *where, SeamModality *m, GError **error) {
     JsonArray *names;
     return seam_json_double(o, where, "rate", true, 1e-3, 1e6, &m->sensor.rate, error) &&
            read_array(o, where, "channel_names", false, (guint)m->channels, true, &names, error) &&
-           (!names || read_names(names, m->sensor.channel_name, "channel_names", where, error));
+           (!names || read_names(names, m->sensor.channel_name, "channel_names", where, error)) &&
+           read_columns(o, where, m, error);
 }
 
 // The fields that every modality may have, and those of its front end.
 static bool check_modality_fields(JsonObject *o, const char *where, SeamFront front,
                                   GError **error) {
-    static const char *const fields[][18] = {
+    static const char *const fields[][19] = {
         [SEAM_FRONT_IMAGE] = {"name", "front", "channels", "delta_rank", "sparse", "arc_on", "mean",
                               "std", "size", "stem", NULL},
         [SEAM_FRONT_SENSOR] = {"name", "front", "channels", "delta_rank", "sparse", "arc_on",
                                "mean", "std", "rate", "patch", "time_bins", "fft", "bands",
-                               "arc_channel", "channel_names", NULL},
+                               "arc_channel", "channel_names", "columns", NULL},
         [SEAM_FRONT_TEXT] = {"name", "front", "channels", "delta_rank", "sparse", "arc_on", "mean",
                              "std", "buckets", "ngram_min", "ngram_max", "max_tokens", NULL},
     };
@@ -338,6 +354,13 @@ static void print_floats(JsonObject *o, const char *field, const float *values, 
     json_object_set_array_member(o, field, array);
 }
 
+static void print_columns(JsonObject *o, const SeamModality *m) {
+    JsonArray *columns = json_array_new();
+    for (int32_t i = 0; i < m->channels; i++)
+        json_array_add_int_element(columns, m->sensor.column[i]);
+    json_object_set_array_member(o, "columns", columns);
+}
+
 static void print_front(JsonObject *o, const SeamModality *m) {
     if (m->front == SEAM_FRONT_IMAGE) {
         JsonArray *stem = json_array_new();
@@ -350,6 +373,8 @@ static void print_front(JsonObject *o, const SeamModality *m) {
         if (m->sensor.channel_name[0][0])
             json_object_set_array_member(o, "channel_names",
                                          names_array(m->sensor.channel_name, m->channels));
+        if (m->sensor.column[0] > 0)
+            print_columns(o, m);
     }
 }
 

@@ -6,7 +6,7 @@
 // The JSON has the fields of the structs below by their names, with these differences:
 //   "mixer"       "local", "global", or an array of them, the last of which also holds for the layers after it
 //   "modalities"  [{"name", "front": "image" | "sensor" | "text", "channels", and the fields of that front end,
-//                   "stem": [widths] for stem_layers and stem_width, "channel_names": [...] (may be absent)}]
+//                   "stem": [widths] for stem_layers and stem_width, "channel_names": [...] and "columns": [...] (may be absent)}]
 //   "classes"     ["good", ...];  "tasks"  [{"name", "kind": "classify" | "localise" | "anomaly", and the fields of that kind}]
 // A modality may leave out delta_rank (0), sparse (false), arc_on (0), mean and std (0 and 1; pictures 127.5 and 64), and text its
 // channels. All else must be there, and nothing else may.
@@ -20,6 +20,7 @@ enum {
     SEAM_MAX_MODALITIES = 8,
     SEAM_MAX_CHANNELS = 64,
     SEAM_MAX_CLASSES = 64,
+    SEAM_MAX_COLUMN = 1024, // of a recording without names
     SEAM_MAX_LAYERS = 64,
     SEAM_MAX_EXPERTS = 256,
     SEAM_MAX_TASKS = 8,
@@ -48,6 +49,7 @@ typedef struct {
     int32_t bands;     // spaced evenly in log frequency from rate/fft to rate/2
     int32_t arc_channel; // the channel whose level says that the arc burns; -1: RMS over all channels
     char channel_name[SEAM_MAX_CHANNELS][SEAM_NAME_LENGTH]; // as the columns of the CSV are called
+    int32_t column[SEAM_MAX_CHANNELS]; // of recordings without names, from 1; 0: the channel's own number
 } SeamSensorConfig;
 
 // A text becomes one token a word: the mean of the rows of its hashed byte n-grams (fastText, Bojanowski 2017).

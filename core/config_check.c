@@ -215,6 +215,13 @@ static bool check_channel_names(const SeamModality *m, const char *where, GError
                         where, error);
 }
 
+static bool check_columns(const SeamModality *m, const char *where, GError **error) {
+    for (int32_t i = 0; i < m->channels; i++)
+        if (m->sensor.column[i] < 0 || m->sensor.column[i] > SEAM_MAX_COLUMN || (m->sensor.column[i] > 0) != (m->sensor.column[0] > 0))
+            return refuse(where, error, "\"columns\" must hold 1 to %d for each channel", SEAM_MAX_COLUMN);
+    return true;
+}
+
 static bool check_sensor(const SeamConfig *c, const SeamModality *m, const char *where,
                          GError **error) {
     const SeamSensorConfig *s = &m->sensor;
@@ -249,7 +256,7 @@ static bool check_sensor(const SeamConfig *c, const SeamModality *m, const char 
                       "a window gives %" G_GINT64_FORMAT
                       " tokens, must be at most %d: take a larger \"patch\"",
                       tokens, MAX_WINDOW_TOKENS);
-    return check_channel_names(m, where, error);
+    return check_columns(m, where, error) && check_channel_names(m, where, error);
 }
 
 static bool check_text(const SeamModality *m, const char *where, GError **error) {

@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "core/heads.h"
 #include "core/train/evaluate.h"
+#include "tools/cmd_eval.h"
 #include "tools/commands.h"
 #include "tools/data_options.h"
 
@@ -131,7 +132,9 @@ static bool close_results(const char *path, FILE *file, GError **error) {
     return ok;
 }
 
-static bool measure(const Options *o, const SeamHeads *heads, const SeamKernels *kernels, const SeamDataset *data, SeamEvaluation *e, GError **error) {
+// part: NULL, or the records of `which` alone.
+static bool measure(const Options *o, const SeamHeads *heads, const SeamKernels *kernels, const SeamDataset *data, const SeamPart *part, SeamPart which,
+                    SeamEvaluation *e, GError **error) {
     Watch watch = {.model = heads->model};
     SeamEvaluateOptions options = {.model = heads->model,
                                    .kernels = kernels,
@@ -141,7 +144,7 @@ static bool measure(const Options *o, const SeamHeads *heads, const SeamKernels 
                                    .tasks = heads->tasks,
                                    .window = write_window,
                                    .user = &watch};
-    SeamEvaluateWhat what = {.recall = o->recall, .verdict = write_verdict, .progress = show_welds, .user = &watch};
+    SeamEvaluateWhat what = {.part = part, .which = which, .recall = o->recall, .verdict = write_verdict, .progress = show_welds, .user = &watch};
     if (!seam_tool_modalities(&heads->model->config, o->only, &what.only, error) || !open_results(o->results, &watch.results, error))
         return false;
     seam_progress_begin(&watch.bar, "judging", false);
@@ -158,6 +161,29 @@ static bool check_judged(const Options *o, const SeamEvaluation *e, GError **err
     return false;
 }
 
+static void print(const Options *o, const SeamDataset *data, const SeamEvaluation *e, const SeamConfig *config) {
+    if (o->json)
+        seam_tool_print_json(seam_evaluation_print(e, config));
+    else
+        print_table(o, data, e, config);
+}
+
+bool seam_eval_part(const char *path, const SeamRecipe *recipe, const char *device, const SeamDataset *data, const SeamPart *part, SeamPart which,
+                    const char *results, bool json, GError **error) {
+    Options o = {.model = (char *)path, .data = data->path, .results = (char *)results, .recall = 1 - recipe->miss, .frames = recipe->train.eval_frames, .json = json};
+    SeamEvaluation *e = g_new0(SeamEvaluation, 1);
+    const SeamKernels *kernels = seam_device_kernels(device ? device : "auto", error);
+    SeamModel *model = kernels ? seam_model_acquire(path, error) : NULL;
+    SeamHeads *heads = model ? seam_heads_new(model, path, NULL, NULL, error) : NULL;
+    bool ok = heads && measure(&o, heads, kernels, data, part, which, e, error) && check_judged(&o, e, error);
+    if (ok)
+        print(&o, data, e, &model->config);
+    seam_heads_free(heads);
+    seam_model_release(model);
+    g_free(e);
+    return ok;
+}
+
 static int evaluate(const Options *o) {
     GError *error = NULL;
     SeamEvaluation *e = g_new0(SeamEvaluation, 1);
@@ -165,11 +191,9 @@ static int evaluate(const Options *o) {
     SeamModel *model = kernels ? seam_model_acquire(o->model, &error) : NULL;
     SeamHeads *heads = model ? seam_heads_new(model, o->model, (const char *const[]){o->adapter, NULL}, NULL, &error) : NULL;
     SeamDataset *data = heads ? seam_tool_read_data(&model->config, o->data, o->video_rate, o->classes, NULL, NULL, &error) : NULL;
-    bool ok = data && measure(o, heads, kernels, data, e, &error) && check_judged(o, e, &error);
-    if (ok && o->json)
-        seam_tool_print_json(seam_evaluation_print(e, &model->config));
-    else if (ok)
-        print_table(o, data, e, &model->config);
+    bool ok = data && measure(o, heads, kernels, data, NULL, 0, e, &error) && check_judged(o, e, &error);
+    if (ok)
+        print(o, data, e, &model->config);
     seam_dataset_free(data);
     seam_heads_free(heads);
     seam_model_release(model);

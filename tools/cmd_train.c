@@ -9,13 +9,15 @@
 #include "core/train/checkpoint.h"
 #include "core/train/finish.h"
 #include "core/train/trainer.h"
+#include "tools/cmd_eval.h"
 #include "tools/commands.h"
 #include "tools/data_options.h"
 
 typedef struct {
-    char *recipe, *data, *out, *start, *device, *class_names;
+    char *recipe, *data, *out, *start, *device, *class_names, *fold, *results;
+    char **hold; // "COLUMN=VALUE"
     gint64 steps, stop_after, seed;
-    gboolean fresh;
+    gboolean fresh, json;
 } Options;
 
 static void show_training(void *user, const SeamTrainProgress *p) {
@@ -49,8 +51,14 @@ static int make_data(const SeamRecipe *recipe, const char *path) {
 }
 
 static char *command_text(const Options *o, const SeamRecipe *recipe) {
-    return g_strdup_printf("seam train --recipe %s --data %s --out %s --steps %" G_GINT64_FORMAT "%s%s", o->recipe, o->data, o->out, recipe->train.steps,
-                           o->start ? " --start " : "", o->start ? o->start : "");
+    GString *text = g_string_new(NULL);
+    g_string_printf(text, "seam train --recipe %s --data %s --out %s --steps %" G_GINT64_FORMAT "%s%s", o->recipe, o->data, o->out, recipe->train.steps,
+                    o->start ? " --start " : "", o->start ? o->start : "");
+    if (o->fold)
+        g_string_append_printf(text, " --fold %s", o->fold);
+    for (char **hold = o->hold; hold && *hold; hold++)
+        g_string_append_printf(text, " --hold %s", *hold);
+    return g_string_free(text, FALSE);
 }
 
 // What the recipe says by the names of classes and channels must hold for the model to go on from.
@@ -84,8 +92,40 @@ static bool take_start(const Options *o, SeamRecipe *recipe, SeamModel **start, 
 }
 
 static void print_result(const Options *o, const SeamEvaluation *e) {
-    printf("%s: validated on %d recordings: accuracy %.3f, macro-F1 %.3f, AUROC %.3f, boxes mAP50 %.3f, calibration error %.3f\n", o->out, e->n,
+    fprintf(o->json ? stderr : stdout, "%s: validated on %d recordings: accuracy %.3f, macro-F1 %.3f, AUROC %.3f, boxes mAP50 %.3f, calibration error %.3f\n", o->out, e->n,
            e->by_class.accuracy, e->by_class.macro_f1, e->auroc, e->map50, e->ece);
+}
+
+// "2/5" to 2 and 5.
+static bool parse_fold(const char *text, int32_t *fold, int32_t *folds) {
+    char *end;
+    gint64 k = g_ascii_strtoll(text, &end, 10), n = *end == '/' ? g_ascii_strtoll(end + 1, &end, 10) : 0;
+    *fold = (int32_t)k;
+    *folds = (int32_t)n;
+    return *end == 0 && n >= 2 && n <= 1000 && k >= 1 && k <= n;
+}
+
+// Who is held, then how the rest is dealt out.
+static bool deal_parts(const Options *o, const SeamRecipe *recipe, const SeamDataset *data, SeamPart *part, GError **error) {
+    int32_t fold, folds;
+    for (char **hold = o->hold; hold && *hold; hold++) {
+        g_auto(GStrv) pair = g_strsplit(*hold, "=", 2);
+        if (!seam_split_hold(data, pair[0], pair[1], part, error))
+            return false;
+    }
+    int32_t torn = seam_split_torn(data, part);
+    if (torn > 0)
+        fprintf(stderr, "%d groups stand on both sides of --hold\n", torn);
+    if (o->fold && (!parse_fold(o->fold, &fold, &folds) || !seam_split_fold(data, folds, fold, recipe->train.seed, part, error)))
+        return false;
+    seam_dataset_split(data, recipe->validation, recipe->calibration, recipe->train.seed, part);
+    return true;
+}
+
+// With held records they are what is told of; without, `--json` tells of the validation part.
+static bool judge(const Options *o, const SeamRecipe *recipe, const SeamDataset *data, const SeamPart *part, GError **error) {
+    bool held = o->fold || o->hold;
+    return (!held && !o->json) || seam_eval_part(o->out, recipe, o->device, data, part, held ? SEAM_PART_HELD : SEAM_PART_VALIDATION, o->results, o->json, error);
 }
 
 static bool train_on(const Options *o, SeamRecipe *recipe, const SeamDataset *data, SeamModel *start, const SeamKernels *kernels, GError **error) {
@@ -94,7 +134,11 @@ static bool train_on(const Options *o, SeamRecipe *recipe, const SeamDataset *da
     SeamPart *part = g_new0(SeamPart, data->n + 1);
     g_autofree char *checkpoint = g_strconcat(o->out, ".checkpoint", NULL), *command = command_text(o, recipe);
     SeamTrainRun how = {.checkpoint = checkpoint, .start = start, .progress = show_training, .user = &bar, .stop_after = o->stop_after};
-    seam_dataset_split(data, recipe->validation, recipe->calibration, recipe->train.seed, part);
+    if (!deal_parts(o, recipe, data, part, error)) {
+        g_free(validation);
+        g_free(part);
+        return false;
+    }
     seam_train_measure(&recipe->config, recipe->given_mean, data, part);
     if (o->fresh)
         seam_checkpoint_remove(checkpoint);
@@ -109,6 +153,7 @@ static bool train_on(const Options *o, SeamRecipe *recipe, const SeamDataset *da
     if (ok) {
         seam_checkpoint_remove(checkpoint);
         print_result(o, validation);
+        ok = judge(o, recipe, data, part, error);
     }
     if (!start)
         seam_model_free(model);
@@ -131,13 +176,27 @@ static int train(const Options *o) {
     int status = take_start(o, recipe, &start, &error) ? 0 : seam_tool_fail("train", error, 1);
     if (status == 0 && !g_file_test(o->data, G_FILE_TEST_EXISTS) && recipe->synth)
         status = make_data(recipe, o->data);
-    SeamDataset *data = status == 0 ? seam_tool_read_data(&recipe->config, o->data, recipe->train.video_rate, o->class_names, NULL, NULL, &error) : NULL;
+    SeamGrouping grouping = {.column = recipe->group, .pattern = recipe->group_pattern};
+    SeamDataset *data = status == 0 ? seam_tool_read_data(&recipe->config, o->data, recipe->train.video_rate, o->class_names, &grouping, NULL, &error) : NULL;
     if (status == 0 && (!data || !train_on(o, recipe, data, start, kernels, &error)))
         status = error ? seam_tool_fail("train", error, 1) : o->stop_after > 0 ? 0 : 1;
     seam_dataset_free(data);
     seam_model_free(start);
     seam_recipe_free(recipe);
     return status;
+}
+
+static bool check_held(const Options *o) {
+    int32_t fold, folds;
+    const char *wrong = o->fold && !parse_fold(o->fold, &fold, &folds) ? "--fold must be K/N, K from 1 to N, N from 2 to 1000" : NULL;
+    for (char **hold = o->hold; hold && *hold; hold++)
+        if (!strchr(*hold, '=') || **hold == '=')
+            wrong = "--hold must be COLUMN=VALUE";
+    if (o->results && !o->fold && !o->hold && !o->json)
+        wrong = "--results is of what --fold or --hold hold back";
+    if (wrong)
+        seam_tool_usage("train", NULL, wrong);
+    return !wrong;
 }
 
 int seam_cmd_train(int argc, char **argv) {
@@ -151,6 +210,10 @@ int seam_cmd_train(int argc, char **argv) {
         {"seed", 0, 0, G_OPTION_ARG_INT64, &o.seed, "Seed, instead of the recipe's", "N"},
         {"device", 0, 0, G_OPTION_ARG_STRING, &o.device, "auto, cpu or ref", "NAME"},
         {"class-names", 0, 0, G_OPTION_ARG_STRING, &o.class_names, "Names of the class numbers of YOLO labels", "A,B,C"},
+        {"fold", 0, 0, G_OPTION_ARG_STRING, &o.fold, "Hold the K-th of N parts of the groups back, and judge it afterwards", "K/N"},
+        {"hold", 0, 0, G_OPTION_ARG_STRING_ARRAY, &o.hold, "Hold the records with that value in a column of the manifest; may be given again", "COLUMN=VALUE"},
+        {"results", 0, 0, G_OPTION_ARG_FILENAME, &o.results, "Write windows and verdicts of what is held there (docs/results-format.md)", "FILE.jsonl"},
+        {"json", 0, 0, G_OPTION_ARG_NONE, &o.json, "Print one JSON object: what seam eval --json says of what is held, or of the validation part", NULL},
         {"fresh", 0, 0, G_OPTION_ARG_NONE, &o.fresh, "Begin anew although there is a checkpoint", NULL},
         {"stop-after", 0, 0, G_OPTION_ARG_INT64, &o.stop_after, "Leave after so many steps of this run, with a checkpoint", "N"},
         {NULL}};
@@ -161,8 +224,11 @@ int seam_cmd_train(int argc, char **argv) {
         fprintf(stderr, "seam train: %s\n", error ? error->message : "--recipe, --data and --out are needed; see seam train --help");
         return 2;
     }
+    if (!check_held(&o))
+        return 2;
     gst_init(NULL, NULL);
     int status = train(&o);
-    g_free(o.recipe), g_free(o.data), g_free(o.out), g_free(o.start), g_free(o.device), g_free(o.class_names);
+    g_free(o.recipe), g_free(o.data), g_free(o.out), g_free(o.start), g_free(o.device), g_free(o.class_names), g_free(o.fold), g_free(o.results);
+    g_strfreev(o.hold);
     return status;
 }

@@ -9,24 +9,24 @@
 #include <string.h>
 
 #include "core/error.h"
-#include "core/random.h"
 #include "core/train/image_folder.h"
+#include "core/train/signals.h"
 #include "core/train/table.h"
 
 enum { READERS = 2 };
 
 const char *seam_data_kind_name(SeamDataKind kind) {
     static const char *const names[] = {"runs with manifest.csv", "pictures in one folder a class", "pictures with YOLO labels",
-                                        "pictures with Pascal VOC boxes"};
+                                        "pictures with Pascal VOC boxes", "recordings of a sensor"};
     return names[kind];
 }
 
-// One thing to read: a run's folder, or a picture's file.
+// One thing to read: a run's folder, or a file.
 typedef struct {
     const SeamConfig *config;
     const SeamDatasetOptions *options;
     SeamDataset *dataset;
-    char *const *folder;               // runs: [n]
+    char *const *path;                 // runs, recordings: [n]
     const SeamImageFolder *images;     // pictures
     const int32_t *class_of;           // pictures: model's class of each name of images
     int32_t modality;                  // pictures: which one reads them
@@ -59,8 +59,11 @@ static void read_picture(Reading *r, int32_t i) {
 static gpointer read_some(gpointer data) {
     Reading *r = data;
     for (int32_t i; (i = g_atomic_int_add(&r->next, 1)) < r->dataset->n;) {
-        if (r->folder)
-            seam_run_read(r->config, &r->options->read, r->folder[i], r->dataset->record[i].name, &r->dataset->record[i], &r->error[i]);
+        SeamRecord *record = &r->dataset->record[i];
+        if (r->dataset->kind == SEAM_DATA_RUNS)
+            seam_run_read(r->config, &r->options->read, r->path[i], record->name, record, &r->error[i]);
+        else if (r->dataset->kind == SEAM_DATA_SIGNALS)
+            seam_signal_read(r->config, &r->options->read, r->path[i], record, &r->error[i]);
         else
             read_picture(r, i);
         g_atomic_int_inc(&r->done);
@@ -108,52 +111,75 @@ static bool read_all(Reading *r, GError **error) {
     return ok;
 }
 
-// ---- runs ----------------------------------------------------------------------------------------------------------------------
+// ---- runs and recordings -------------------------------------------------------------------------------------------------------
 
-// A run's folder must lie in the data folder: a manifest is untrusted.
-static bool check_run_name(const SeamTable *t, int32_t row, const char *name, GError **error) {
-    if (*name && !strchr(name, '/') && !strchr(name, '\\') && strcmp(name, "..") != 0 && strcmp(name, ".") != 0)
-        return true;
-    g_set_error(error, SEAM_ERROR, SEAM_ERROR_VALUE, "%s: line %d: run is \"%s\", must be the name of a folder beside the manifest", t->path, t->line[row],
-                name);
-    return false;
+// What a manifest names must lie in the data folder: a manifest is untrusted. A run is one folder; a file may lie in folders.
+static bool check_name(const SeamTable *t, int32_t row, const char *name, bool run, GError **error) {
+    bool inside = *name && !strchr(name, '\\') && name[0] != '/' && !(run && strchr(name, '/'));
+    g_auto(GStrv) steps = g_strsplit(name, "/", -1);
+    for (char **step = steps; *step; step++)
+        inside = inside && **step && strcmp(*step, "..") != 0 && strcmp(*step, ".") != 0;
+    if (!inside)
+        g_set_error(error, SEAM_ERROR, SEAM_ERROR_VALUE, "%s: line %d: %s is \"%s\", must be the name of a %s", t->path, t->line[row], run ? "run" : "file",
+                    name, run ? "folder beside the manifest" : "file below the manifest's folder");
+    return inside;
 }
 
-static bool take_manifest(SeamDataset *d, const SeamConfig *config, const SeamTable *t, const SeamDatasetOptions *options, GPtrArray *folders,
-                          GError **error) {
-    const char *group_column = options->group_column ? options->group_column : "group";
-    int32_t run = seam_table_column(t, "run"), label = seam_table_column(t, "label"), group = seam_table_column(t, group_column);
+static void take_row(SeamRecord *record, const SeamConfig *config, const SeamTable *t, int32_t row, const char *name, const char *group) {
     int32_t offset = seam_table_column(t, "clock_offset_s"); // of the video; synthetic runs know it
-    if (run < 0 || (options->group_column && group < 0)) {
-        g_set_error(error, SEAM_ERROR, SEAM_ERROR_MISSING, "%s: no column \"%s\"; the header must name it", t->path, run < 0 ? "run" : group_column);
+    record->name = g_strdup(name);
+    record->group = g_strdup(group);
+    seam_record_set_label(record, config, seam_table_cell(t, row, seam_table_column(t, "label")));
+    if (!seam_table_number(t, row, offset, &record->picture_offset))
+        record->picture_offset = 0;
+    for (int32_t c = 0; c < t->columns; c++)
+        seam_record_add_field(record, t->name[c], seam_table_cell(t, row, c));
+}
+
+static bool take_manifest(SeamDataset *d, const SeamConfig *config, const SeamTable *t, const SeamDatasetOptions *options, GPtrArray *paths, GError **error) {
+    const char *own_column = options->grouping.column, *key = d->kind == SEAM_DATA_RUNS ? "run" : "file";
+    int32_t run = seam_table_column(t, key), group = seam_table_column(t, own_column ? own_column : "group");
+    if (run < 0 || (own_column && group < 0)) {
+        g_set_error(error, SEAM_ERROR, SEAM_ERROR_MISSING, "%s: no column \"%s\"; the header must name it", t->path, run < 0 ? key : own_column);
         return false;
     }
     d->record = g_new0(SeamRecord, t->rows + 1);
     for (int32_t r = 0; r < t->rows; r++) {
         const char *name = seam_table_cell(t, r, run), *in = seam_table_cell(t, r, group);
-        if (!check_run_name(t, r, name, error))
+        if (!check_name(t, r, name, d->kind == SEAM_DATA_RUNS, error))
             return false;
         in = *in ? in : name;
         if (options->exclude_group && strcmp(options->exclude_group, in) == 0)
             continue;
-        SeamRecord *record = &d->record[d->n++];
-        record->name = g_strdup(name);
-        record->group = g_strdup(in);
-        seam_record_set_label(record, config, seam_table_cell(t, r, label));
-        if (!seam_table_number(t, r, offset, &record->picture_offset))
-            record->picture_offset = 0;
-        g_ptr_array_add(folders, g_build_filename(d->path, name, NULL));
+        take_row(&d->record[d->n++], config, t, r, name, in);
+        g_ptr_array_add(paths, g_build_filename(d->path, name, NULL));
     }
     return true;
 }
 
-static bool read_runs(SeamDataset *d, const SeamConfig *config, const SeamDatasetOptions *options, const char *manifest, GError **error) {
-    g_autoptr(GPtrArray) folders = g_ptr_array_new_with_free_func(g_free);
+static bool read_manifest(SeamDataset *d, const SeamConfig *config, const SeamDatasetOptions *options, const char *manifest, GError **error) {
+    g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
     SeamTable *t = seam_table_read(manifest, error);
-    bool ok = t && take_manifest(d, config, t, options, folders, error);
+    bool ok = t && take_manifest(d, config, t, options, paths, error);
     seam_table_free(t);
-    Reading reading = {.config = config, .options = options, .dataset = d, .folder = (char *const *)folders->pdata};
+    Reading reading = {.config = config, .options = options, .dataset = d, .path = (char *const *)paths->pdata};
     return ok && read_all(&reading, error);
+}
+
+// One folder a class, without a manifest.
+static bool read_recordings(SeamDataset *d, const SeamConfig *config, const SeamDatasetOptions *options, GError **error) {
+    g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free), labels = g_ptr_array_new_with_free_func(g_free);
+    seam_signal_folders(d->path, paths, labels);
+    d->n = (int32_t)paths->len;
+    d->record = g_new0(SeamRecord, d->n + 1);
+    for (int32_t i = 0; i < d->n; i++) {
+        g_autofree char *file = g_path_get_basename(paths->pdata[i]);
+        d->record[i].name = g_build_filename(labels->pdata[i], file, NULL);
+        d->record[i].group = g_strdup(d->record[i].name);
+        seam_record_set_label(&d->record[i], config, labels->pdata[i]);
+    }
+    Reading reading = {.config = config, .options = options, .dataset = d, .path = (char *const *)paths->pdata};
+    return read_all(&reading, error);
 }
 
 // ---- pictures ------------------------------------------------------------------------------------------------------------------
@@ -190,29 +216,64 @@ static bool read_pictures(SeamDataset *d, const SeamConfig *config, const SeamDa
     return ok;
 }
 
-// Picture folders may have a manifest too, one that names files and no runs.
-static bool names_runs(const char *manifest) {
+// What a manifest is of: runs, recordings of a sensor, or (beside pictures) neither.
+static bool manifest_kind(const char *manifest, SeamDataKind *kind) {
     SeamTable *t = g_file_test(manifest, G_FILE_TEST_IS_REGULAR) ? seam_table_read(manifest, NULL) : NULL;
-    bool runs = t && seam_table_column(t, "run") >= 0;
+    int32_t file = t ? seam_table_column(t, "file") : -1;
+    bool runs = t && seam_table_column(t, "run") >= 0, signals = !runs && file >= 0 && t->rows > 0 && seam_signal_name(seam_table_cell(t, 0, file));
+    *kind = runs ? SEAM_DATA_RUNS : SEAM_DATA_SIGNALS;
     seam_table_free(t);
-    return runs;
+    return runs || signals;
+}
+
+static bool holds_recordings(const char *path) {
+    g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free), labels = g_ptr_array_new_with_free_func(g_free);
+    return seam_signal_folders(path, paths, labels);
+}
+
+static bool read_folder(SeamDataset *d, const SeamConfig *config, const SeamDatasetOptions *options, GError **error) {
+    g_autofree char *manifest = g_build_filename(d->path, "manifest.csv", NULL);
+    if (manifest_kind(manifest, &d->kind))
+        return read_manifest(d, config, options, manifest, error);
+    if (seam_image_folder_kind(d->path, &d->kind))
+        return read_pictures(d, config, options, error);
+    d->kind = SEAM_DATA_SIGNALS;
+    if (holds_recordings(d->path))
+        return read_recordings(d, config, options, error);
+    d->kind = SEAM_DATA_RUNS;
+    if (g_file_test(manifest, G_FILE_TEST_IS_REGULAR)) // it says what is wrong with it
+        return read_manifest(d, config, options, manifest, error);
+    g_set_error(error, SEAM_ERROR, SEAM_ERROR_MISSING,
+                "%s: not a data folder: expected manifest.csv with run folders or recordings, images/ with annotations/ or labels/, or one folder of pictures or "
+                "recordings a class", d->path);
+    return false;
+}
+
+// A pattern that a name does not match leaves its group as it was.
+static bool group_by_pattern(SeamDataset *d, const char *pattern, GError **error) {
+    g_autoptr(GRegex) regex = g_regex_new(pattern, G_REGEX_OPTIMIZE, 0, error);
+    if (!regex)
+        return false;
+    for (int32_t i = 0; i < d->n; i++) {
+        g_autofree char *file = g_path_get_basename(d->record[i].name);
+        g_autoptr(GMatchInfo) match = NULL;
+        if (!g_utf8_validate(file, -1, NULL) || !g_regex_match(regex, file, 0, &match))
+            continue;
+        g_free(d->record[i].group);
+        d->record[i].group = g_match_info_fetch(match, 1);
+    }
+    return true;
 }
 
 SeamDataset *seam_dataset_read(const SeamConfig *config, const char *path, const SeamDatasetOptions *options, GError **error) {
-    g_autofree char *manifest = g_build_filename(path, "manifest.csv", NULL);
     SeamDataset *d = g_new0(SeamDataset, 1);
     d->path = g_strdup(path);
-    bool pictures = !names_runs(manifest) && seam_image_folder_kind(path, &d->kind), ok = false;
-    bool runs = !pictures && g_file_test(manifest, G_FILE_TEST_IS_REGULAR), known = runs || pictures;
-    if (known)
-        ok = runs ? read_runs(d, config, options, manifest, error) : read_pictures(d, config, options, error);
-    else
-        g_set_error(error, SEAM_ERROR, SEAM_ERROR_MISSING,
-                    "%s: not a data folder: expected manifest.csv with run folders, images/ with annotations/ or labels/, or one folder of pictures a class", path);
+    bool ok = read_folder(d, config, options, error);
     if (ok && d->n == 0) {
         g_set_error(error, SEAM_ERROR, SEAM_ERROR_MISSING, "%s: no recordings in it; check the manifest or the folders' names", path);
         ok = false;
     }
+    ok = ok && (!options->grouping.pattern || group_by_pattern(d, options->grouping.pattern, error));
     if (!ok) {
         seam_dataset_free(d);
         return NULL;
@@ -231,66 +292,4 @@ void seam_dataset_free(SeamDataset *dataset) {
     g_free(dataset->record);
     g_free(dataset->path);
     g_free(dataset);
-}
-
-// ---- split ---------------------------------------------------------------------------------------------------------------------
-
-typedef struct {
-    const char *name;
-    uint64_t lot;
-    int32_t size, main_class; // records; the most frequent class in it, for an even spread of classes
-} Group;
-
-static int compare_groups(const void *a, const void *b) {
-    const Group *x = a, *y = b;
-    if (x->main_class != y->main_class)
-        return x->main_class < y->main_class ? -1 : 1;
-    return x->lot != y->lot ? (x->lot < y->lot ? -1 : 1) : strcmp(x->name, y->name);
-}
-
-static int32_t main_class(const SeamDataset *d, const char *group) {
-    int32_t count[SEAM_MAX_CLASSES + 1] = {0}, best = 0;
-    for (int32_t i = 0; i < d->n; i++)
-        if (strcmp(d->record[i].group, group) == 0)
-            count[d->record[i].class_index + 1]++;
-    for (int32_t c = 1; c <= SEAM_MAX_CLASSES; c++)
-        best = count[c] > count[best] ? c : best;
-    return best;
-}
-
-static GArray *gather_groups(const SeamDataset *d, uint64_t seed, GHashTable *index) {
-    GArray *groups = g_array_new(FALSE, FALSE, sizeof(Group));
-    for (int32_t i = 0; i < d->n; i++) {
-        gpointer at;
-        if (g_hash_table_lookup_extended(index, d->record[i].group, NULL, &at)) {
-            g_array_index(groups, Group, GPOINTER_TO_UINT(at)).size++;
-            continue;
-        }
-        SeamRandom random = seam_random(seed, seam_random_hash(d->record[i].group));
-        Group g = {d->record[i].group, seam_random_bits(&random), 1, main_class(d, d->record[i].group)};
-        g_hash_table_insert(index, d->record[i].group, GUINT_TO_POINTER(groups->len));
-        g_array_append_val(groups, g);
-    }
-    g_array_sort(groups, compare_groups);
-    return groups;
-}
-
-// Walks the groups, sorted by class and then by lot, and gives each to the part that is furthest behind its share.
-void seam_dataset_split(const SeamDataset *dataset, double validation, double calibration, uint64_t seed, SeamPart *part) {
-    g_autoptr(GHashTable) index = g_hash_table_new(g_str_hash, g_str_equal);
-    g_autoptr(GHashTable) part_of = g_hash_table_new(g_str_hash, g_str_equal);
-    g_autoptr(GArray) groups = gather_groups(dataset, seed, index);
-    double share[] = {1 - validation - calibration, validation, calibration}, given[3] = {0}, dealt = 0;
-    for (guint g = 0; g < groups->len; g++) {
-        const Group *group = &g_array_index(groups, Group, g);
-        int32_t best = 0;
-        dealt += group->size;
-        for (int32_t p = 1; p < 3; p++)
-            if (share[p] > 0 && share[p] * dealt - given[p] > share[best] * dealt - given[best])
-                best = p;
-        given[best] += group->size;
-        g_hash_table_insert(part_of, (gpointer)group->name, GINT_TO_POINTER(best));
-    }
-    for (int32_t i = 0; i < dataset->n; i++)
-        part[i] = (SeamPart)GPOINTER_TO_INT(g_hash_table_lookup(part_of, dataset->record[i].group));
 }

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Data folders. Finds out which kind a folder is, reads all of it into records, and splits them by group. A dataset owns its records.
+// Data folders. Finds out which kind a folder is and reads all of it into records. A dataset owns its records. Which of them train and which
+// measure is dealt out in core/train/split.h.
 #pragma once
 
 #include "core/train/runs.h"
 
-typedef enum { SEAM_DATA_RUNS, SEAM_DATA_CLASS_FOLDERS, SEAM_DATA_YOLO, SEAM_DATA_VOC } SeamDataKind;
+typedef enum { SEAM_DATA_RUNS, SEAM_DATA_CLASS_FOLDERS, SEAM_DATA_YOLO, SEAM_DATA_VOC, SEAM_DATA_SIGNALS } SeamDataKind;
 const char *seam_data_kind_name(SeamDataKind kind);
 
-typedef enum { SEAM_PART_TRAIN, SEAM_PART_VALIDATION, SEAM_PART_CALIBRATION } SeamPart;
+// Held: neither trained on nor validated nor calibrated; for a measure of what the model has had no part in.
+typedef enum { SEAM_PART_TRAIN, SEAM_PART_VALIDATION, SEAM_PART_CALIBRATION, SEAM_PART_HELD, SEAM_PARTS } SeamPart;
 
 typedef struct {
     char *path;
@@ -18,9 +20,15 @@ typedef struct {
     bool own_classes;   // all labels are classes of the model
 } SeamDataset;
 
+// What must stay on one side of a split, where the folder does not say it.
+typedef struct {
+    const char *column;  // of the manifest; NULL: "group"
+    const char *pattern; // regular expression on a record's file name; what its first parenthesis matches is the group; NULL: none
+} SeamGrouping;
+
 typedef struct {
     SeamReadOptions read;
-    const char *group_column;       // of the manifest; NULL: "group"
+    SeamGrouping grouping;
     const char *exclude_group;      // runs of this group are left out; NULL: none
     const char *const *class_names; // of YOLO numbers, NULL-terminated, or NULL: from classes.txt or data.yaml
     void (*progress)(void *user, int32_t done, int32_t all); // may be NULL
@@ -30,6 +38,3 @@ typedef struct {
 
 SeamDataset *seam_dataset_read(const SeamConfig *config, const char *path, const SeamDatasetOptions *options, GError **error);
 void seam_dataset_free(SeamDataset *dataset);
-
-// part [n]: where each record goes. Whole groups are dealt out, class by class as far as groups are pure, by lot of the seed.
-void seam_dataset_split(const SeamDataset *dataset, double validation, double calibration, uint64_t seed, SeamPart *part);

@@ -95,7 +95,7 @@ bool seam_bundle_write_model(const char *path, const SeamModel *model, JsonObjec
 }
 
 static JsonObject *provenance(const SeamRecipe *recipe, const SeamDataset *data, const SeamPart *part, const char *command) {
-    int32_t count[3] = {0};
+    int32_t count[SEAM_PARTS] = {0};
     JsonObject *o = json_object_new();
     for (int32_t i = 0; i < data->n; i++)
         count[part[i]]++;
@@ -108,6 +108,8 @@ static JsonObject *provenance(const SeamRecipe *recipe, const SeamDataset *data,
     json_object_set_int_member(o, "trained_on", count[SEAM_PART_TRAIN]);
     json_object_set_int_member(o, "validated_on", count[SEAM_PART_VALIDATION]);
     json_object_set_int_member(o, "calibrated_on", count[SEAM_PART_CALIBRATION]);
+    if (count[SEAM_PART_HELD] > 0)
+        json_object_set_int_member(o, "held", count[SEAM_PART_HELD]);
     json_object_set_string_member(o, "command", command ? command : "");
     json_object_set_string_member(o, "version", SEAM_VERSION);
     return o;
@@ -122,7 +124,7 @@ static bool fit_memory(SeamModel *model, const SeamRecipe *recipe, const SeamDat
     int32_t n_held = 0;
     for (int32_t i = 0; i < data->n; i++) {
         const SeamRecord *r = &data->record[i];
-        good[i] = r->label && !r->defect && part[i] != SEAM_PART_CALIBRATION;
+        good[i] = r->label && !r->defect && (part[i] == SEAM_PART_TRAIN || part[i] == SEAM_PART_VALIDATION);
         in[i] = good[i] && part[i] == SEAM_PART_TRAIN;
         held[i] = good[i] && part[i] == SEAM_PART_VALIDATION;
         n_held += held[i];

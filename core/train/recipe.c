@@ -202,9 +202,20 @@ static bool read_class_weights(SeamRecipe *r, JsonObject *train, const char *whe
     return true;
 }
 
+// A regular expression whose first parenthesis names the group.
+static bool check_pattern(const char *pattern, const char *where, GError **error) {
+    g_autoptr(GError) wrong = NULL;
+    g_autoptr(GRegex) regex = pattern ? g_regex_new(pattern, 0, 0, &wrong) : NULL;
+    if (!pattern || (regex && g_regex_get_capture_count(regex) > 0))
+        return true;
+    g_set_error(error, SEAM_ERROR, SEAM_ERROR_VALUE, "%s: \"group_pattern\": %s", where,
+                wrong ? wrong->message : "no parenthesis in it: what the first one matches names the group");
+    return false;
+}
+
 static bool read_split(SeamRecipe *r, JsonObject *root, const char *where, GError **error) {
-    static const char *const names[] = {"by", "validation", "calibration", NULL};
-    const char *by = "group";
+    static const char *const names[] = {"by", "validation", "calibration", "group", "group_pattern", NULL};
+    const char *by = "group", *group = NULL, *pattern = NULL;
     JsonObject *split = NULL;
     r->validation = r->calibration = 0.15;
     if (!seam_json_object(root, where, "split", false, &split, error))
@@ -213,8 +224,12 @@ static bool read_split(SeamRecipe *r, JsonObject *root, const char *where, GErro
         return true;
     if (!known_fields(split, NULL, names, where, error) || !seam_json_string(split, where, "by", false, &by, error) ||
         !seam_json_double(split, where, "validation", false, 0, 0.45, &r->validation, error) ||
-        !seam_json_double(split, where, "calibration", false, 0, 0.45, &r->calibration, error))
+        !seam_json_double(split, where, "calibration", false, 0, 0.45, &r->calibration, error) ||
+        !seam_json_string(split, where, "group", false, &group, error) || !seam_json_string(split, where, "group_pattern", false, &pattern, error) ||
+        !check_pattern(pattern, where, error))
         return false;
+    r->group = g_strdup(group);
+    r->group_pattern = g_strdup(pattern);
     if (strcmp(by, "group") != 0) {
         g_set_error(error, SEAM_ERROR, SEAM_ERROR_UNSUPPORTED, "%s: split \"by\" is \"%s\", must be \"group\"", where, by);
         return false;
@@ -279,6 +294,8 @@ void seam_recipe_free(SeamRecipe *recipe) {
     g_free(recipe->path);
     g_free(recipe->name);
     g_free(recipe->hash);
+    g_free(recipe->group);
+    g_free(recipe->group_pattern);
     g_clear_pointer(&recipe->synth, json_object_unref);
     g_free(recipe);
 }

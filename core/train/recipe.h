@@ -44,6 +44,7 @@ typedef struct {
     uint32_t given_mean;     // modalities whose mean and std the recipe gives; the others' are measured on the training data
     JsonObject *synth;       // options of `seam synth`, or NULL
     double validation, calibration; // shares of the groups
+    char *group, *group_pattern;    // what names groups (core/train/dataset.h: SeamGrouping), or NULL
     SeamAugment augment;
     SeamTrainOptions train;
     double false_reject, miss;

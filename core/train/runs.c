@@ -24,6 +24,22 @@ void seam_record_note(SeamRecord *record, const char *format, ...) {
     va_end(arguments);
 }
 
+void seam_record_add_field(SeamRecord *record, const char *name, const char *value) {
+    record->field = g_renew(SeamField, record->field, record->n_fields + 1);
+    record->field[record->n_fields++] = (SeamField){g_strdup(name), g_strdup(value)};
+}
+
+const char *seam_record_field(const SeamRecord *record, const char *name) {
+    const SeamField own[] = {{(char *)"name", record->name}, {(char *)"group", record->group}, {(char *)"label", record->label}};
+    for (int32_t i = 0; i < record->n_fields; i++)
+        if (g_ascii_strcasecmp(record->field[i].name, name) == 0)
+            return record->field[i].value;
+    for (size_t i = 0; i < G_N_ELEMENTS(own); i++)
+        if (g_ascii_strcasecmp(own[i].name, name) == 0)
+            return own[i].value;
+    return NULL;
+}
+
 void seam_record_clear(SeamRecord *record) {
     for (int32_t m = 0; m < SEAM_MAX_MODALITIES; m++) {
         SeamStream *s = &record->stream[m];
@@ -35,6 +51,11 @@ void seam_record_clear(SeamRecord *record) {
         g_free(s->text);
         g_free(s->levels);
     }
+    for (int32_t i = 0; i < record->n_fields; i++) {
+        g_free(record->field[i].name);
+        g_free(record->field[i].value);
+    }
+    g_free(record->field);
     g_free(record->name);
     g_free(record->group);
     g_free(record->label);
@@ -147,13 +168,13 @@ static void gather_windows(SeamWindower *w, int32_t channels, SeamStream *stream
     stream->levels = (SeamLevel *)(void *)g_array_free(levels, FALSE);
 }
 
-static bool window_samples(const SeamConfig *config, int32_t modality, double rate, const float *x, int64_t n, SeamStream *stream, GError **error) {
+bool seam_record_add_samples(SeamRecord *record, const SeamConfig *config, int32_t modality, double rate, const float *x, int64_t n, GError **error) {
     SeamWindower *w = seam_windower_new(config, modality, rate, error);
     if (!w)
         return false;
     bool ok = n > 0 ? seam_windower_push(w, 0, x, (int32_t)n, error) : true;
     if (ok)
-        gather_windows(w, config->modality[modality].channels, stream);
+        gather_windows(w, config->modality[modality].channels, &record->stream[modality]);
     seam_windower_free(w);
     return ok;
 }
@@ -162,7 +183,7 @@ static bool read_sensors(const SeamConfig *config, int32_t modality, const char 
     SeamSensorRows rows;
     bool ok = seam_sensor_rows_read(&config->modality[modality], path, &rows, record, error);
     if (ok && rows.n > 0) // without rows the stream is missing, and a note says so
-        ok = window_samples(config, modality, rows.rate, rows.x, rows.n, &record->stream[modality], error);
+        ok = seam_record_add_samples(record, config, modality, rows.rate, rows.x, rows.n, error);
     g_free(rows.x);
     return ok;
 }
@@ -189,7 +210,7 @@ static bool read_sound(const SeamConfig *config, int32_t modality, const SeamRea
                     path, samples.channels, samples.frames, m->name, m->channels, G_MAXINT32);
         ok = false;
     }
-    ok = ok && window_samples(config, modality, samples.rate, samples.x, samples.frames, &record->stream[modality], error);
+    ok = ok && seam_record_add_samples(record, config, modality, samples.rate, samples.x, samples.frames, error);
     g_free(samples.x);
     return ok;
 }

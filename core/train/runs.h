@@ -30,6 +30,11 @@ typedef struct {
     SeamBox box;           // relative to the picture
 } SeamTruth;
 
+// A cell of the manifest's line.
+typedef struct {
+    char *name, *value;
+} SeamField;
+
 typedef struct {
     char *name, *group;    // group: what must stay on one side of a split; never NULL
     char *label;           // as the folder says; NULL: not labelled
@@ -44,6 +49,8 @@ typedef struct {
     double picture_offset; // time of an event in the video minus its time in truth, seconds
     int32_t n_truth;
     SeamTruth *truth;
+    int32_t n_fields;
+    SeamField *field;      // [n_fields] all columns of the manifest: for splits and reports, never an input
     GPtrArray *notes;      // of char *: what a user should know about how this was read; may be NULL
 } SeamRecord;
 
@@ -59,6 +66,8 @@ bool seam_run_read(const SeamConfig *config, const SeamReadOptions *options, con
 // Adds pictures of one file each (photographs) at evenly spread times of [start, end].
 bool seam_record_add_pictures(SeamRecord *record, const SeamConfig *config, int32_t modality, char *const *path, int32_t n,
                               double start, double end, GError **error);
+// Adds samples [n, channels] of a sensor modality that come at `rate` from time 0 on; brought to the model's rate and cut into its windows.
+bool seam_record_add_samples(SeamRecord *record, const SeamConfig *config, int32_t modality, double rate, const float *x, int64_t n, GError **error);
 void seam_record_clear(SeamRecord *record);
 // Modalities of which the record holds anything.
 uint32_t seam_record_present(const SeamRecord *record, const SeamConfig *config);
@@ -70,4 +79,7 @@ int32_t seam_record_label(const SeamRecord *record, double start, double window)
 int32_t seam_record_boxes(const SeamRecord *record, int32_t modality, double time, SeamBox *box, int32_t most);
 // Sets class_index and defect from the text of a label. "good_weld" means good; what the model does not know is a defect.
 void seam_record_set_label(SeamRecord *record, const SeamConfig *config, const char *label);
+void seam_record_add_field(SeamRecord *record, const char *name, const char *value);
+// The value of a column, case-insensitive; NULL when there is none. "name", "group" and "label" are known without a manifest too.
+const char *seam_record_field(const SeamRecord *record, const char *name);
 void seam_record_note(SeamRecord *record, const char *format, ...) G_GNUC_PRINTF(2, 3);

@@ -317,7 +317,15 @@ static bool prepare(Trainer *t, const SeamConfig *config, const SeamPart *part, 
     return true;
 }
 
-// A checkpoint fits the same recipe, the same data (by count) and the same step count.
+// A checkpoint fits the same recipe, the same data (by count), the same parts and the same step count.
+static char *checkpoint_key(const Trainer *t, const SeamPart *part, const SeamTrainRun *how) {
+    g_autofree char *parts = g_malloc0((gsize)t->data->n + 1);
+    for (int32_t i = 0; i < t->data->n; i++)
+        parts[i] = (char)('0' + part[i]);
+    return g_strdup_printf("%s-%d-%016" G_GINT64_MODIFIER "x-%" G_GINT64_FORMAT "-%" G_GUINT64_FORMAT "-%s", t->recipe->hash, t->data->n,
+                           seam_random_hash(parts), t->recipe->train.steps, t->recipe->train.seed, how->start ? how->start->fingerprint : "new");
+}
+
 static bool resume(Trainer *t, const SeamTrainRun *how, const char *key, GError **error) {
     GError *broken = NULL;
     t->shown.resumed = how->checkpoint && seam_checkpoint_load(how->checkpoint, key, &t->optimiser, &broken);
@@ -338,8 +346,7 @@ static void clear_trainer(Trainer *t) {
 SeamModel *seam_train(const SeamRecipe *recipe, const SeamConfig *config, const SeamDataset *data, const SeamPart *part, const SeamKernels *kernels,
                       const SeamTrainRun *how, GError **error) {
     Trainer t = {.recipe = recipe, .data = data, .model = how->start, .run = {.kernels = kernels}};
-    g_autofree char *key = g_strdup_printf("%s-%d-%" G_GINT64_FORMAT "-%" G_GUINT64_FORMAT "-%s", recipe->hash, data->n, recipe->train.steps,
-                                           recipe->train.seed, how->start ? how->start->fingerprint : "new");
+    g_autofree char *key = checkpoint_key(&t, part, how);
     t.run.arena = &t.arena;
     bool ok = prepare(&t, config, part, how, error) && resume(&t, how, key, error) && loop(&t, how, key, error) &&
               round_to_half(t.model, t.optimiser.mean, kernels, error);

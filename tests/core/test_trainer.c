@@ -13,6 +13,7 @@
 #include "core/train/finish.h"
 #include "core/train/losses.h"
 #include "core/train/schedule.h"
+#include "core/train/split.h"
 #include "core/train/trainer.h"
 
 enum { RECORDS = 24, SECONDS = 3, RATE = 8, SIZE = 8, VIDEO = 0, SENSORS = 1 };
@@ -313,7 +314,7 @@ static void test_finish(void) {
 
 static void test_split(void) {
     Fixture f;
-    SeamPart again[RECORDS];
+    SeamPart again[RECORDS] = {0};
     setup(&f);
     for (uint64_t seed = 0; seed < 20; seed++) {
         int32_t count[3] = {0}, defects[3] = {0};
