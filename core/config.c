@@ -203,10 +203,21 @@ static bool read_modality(JsonObject *o, const char *where, void *object, GError
            (front != SEAM_FRONT_SENSOR || read_sensor(o, where, m, error));
 }
 
+static bool read_boxes(JsonObject *o, const char *where, SeamTask *task, GError **error) {
+    unsigned boxes = SEAM_BOXES_COMPONENTS;
+    if (json_object_has_member(o, "boxes") &&
+        !read_one_of(o, where, "boxes", seam_config_box_names, &boxes, error))
+        return false;
+    task->boxes = (SeamBoxKind)boxes;
+    return seam_json_bool(o, where, "by_class", false, &task->by_class, error) &&
+           seam_json_bool(o, where, "good_boxes", false, &task->good_boxes, error);
+}
+
 static bool read_task(JsonObject *o, const char *where, void *object, GError **error) {
-    static const char *const fields[][6] = {
+    static const char *const fields[][8] = {
         [SEAM_TASK_CLASSIFY] = {"name", "kind", "rank", NULL},
-        [SEAM_TASK_LOCALISE] = {"name", "kind", "rank", "upscale", NULL},
+        [SEAM_TASK_LOCALISE] = {"name", "kind", "rank", "upscale", "boxes", "by_class",
+                                "good_boxes", NULL},
         [SEAM_TASK_ANOMALY] = {"name", "kind", "rank", "memory", "neighbours", NULL},
     };
     SeamTask *task = object;
@@ -216,7 +227,8 @@ static bool read_task(JsonObject *o, const char *where, void *object, GError **e
     task->kind = (SeamTaskKind)kind;
     return seam_json_known(o, where, fields[kind], error) &&
            read_name(o, where, "name", task->name, error) &&
-           read_fields(o, seam_config_task_fields[kind], task, where, error);
+           read_fields(o, seam_config_task_fields[kind], task, where, error) &&
+           (kind != SEAM_TASK_LOCALISE || read_boxes(o, where, task, error));
 }
 
 // An array of objects, each into its struct, `step` bytes apart.
@@ -285,9 +297,10 @@ static bool read_config(JsonObject *o, const char *where, SeamConfig *c, GError 
                                          "window",
                                          "modalities",
                                          "classes",
+                                         "label_names",
                                          "tasks",
                                          NULL};
-    JsonArray *classes;
+    JsonArray *classes, *labels;
     if (!seam_json_known(o, where, fields, error) ||
         !read_fields(o, seam_config_size_fields, c, where, error) ||
         !seam_json_bool(o, where, "router_shared_a", true, &c->router_shared_a, error) ||
@@ -295,9 +308,12 @@ static bool read_config(JsonObject *o, const char *where, SeamConfig *c, GError 
         !read_float(o, where, "gate_threshold", true, 1.0, &c->gate_threshold, error) ||
         !seam_json_double(o, where, "window", true, 0.001, 3600.0, &c->window, error) ||
         !read_array(o, where, "classes", true, SEAM_MAX_CLASSES, false, &classes, error) ||
-        !read_names(classes, c->class_name, "classes", where, error))
+        !read_names(classes, c->class_name, "classes", where, error) ||
+        !read_array(o, where, "label_names", false, SEAM_MAX_CLASSES, false, &labels, error) ||
+        (labels && !read_names(labels, c->label_name, "label_names", where, error)))
         return false;
     c->n_classes = (int32_t)json_array_get_length(classes);
+    c->n_label_names = labels ? (int32_t)json_array_get_length(labels) : 0;
     return read_objects(o, where, "modalities", SEAM_MAX_MODALITIES, c->modality,
                         sizeof *c->modality, read_modality, &c->n_modalities, error) &&
            read_objects(o, where, "tasks", SEAM_MAX_TASKS, c->task, sizeof *c->task, read_task,
@@ -398,6 +414,11 @@ static JsonObject *task_object(const SeamTask *task) {
     json_object_set_string_member(o, "name", task->name);
     json_object_set_string_member(o, "kind", seam_config_kind_names[task->kind]);
     print_fields(o, seam_config_task_fields[task->kind], task);
+    if (task->boxes != SEAM_BOXES_COMPONENTS) {
+        json_object_set_string_member(o, "boxes", seam_config_box_names[task->boxes]);
+        json_object_set_boolean_member(o, "by_class", task->by_class);
+        json_object_set_boolean_member(o, "good_boxes", task->good_boxes);
+    }
     return o;
 }
 
@@ -427,6 +448,9 @@ char *seam_config_print(const SeamConfig *config) {
     json_object_set_double_member(o, "window", config->window);
     json_object_set_array_member(o, "modalities", modalities);
     json_object_set_array_member(o, "classes", names_array(config->class_name, config->n_classes));
+    if (config->n_label_names > 0)
+        json_object_set_array_member(o, "label_names",
+                                     names_array(config->label_name, config->n_label_names));
     json_object_set_array_member(o, "tasks", tasks);
     char *text = seam_json_print(o);
     json_object_unref(o);

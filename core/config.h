@@ -8,6 +8,8 @@
 //   "modalities"  [{"name", "front": "image" | "sensor" | "text", "channels", and the fields of that front end,
 //                   "stem": [widths] for stem_layers and stem_width, "channel_names": [...] and "columns": [...] (may be absent)}]
 //   "classes"     ["good", ...];  "tasks"  [{"name", "kind": "classify" | "localise" | "anomaly", and the fields of that kind}]
+//   "label_names" ["bad", "good", ...] (may be absent)
+//   "boxes"       of localise: "components" (also when absent) | "regress"; "by_class", "good_boxes" may be absent (false)
 // A modality may leave out delta_rank (0), sparse (false), arc_on (0), mean and std (0 and 1; pictures 127.5 and 64), and text its
 // channels. All else must be there, and nothing else may.
 #pragma once
@@ -31,6 +33,7 @@ enum {
 typedef enum { SEAM_FRONT_IMAGE, SEAM_FRONT_SENSOR, SEAM_FRONT_TEXT } SeamFront;
 typedef enum { SEAM_MIXER_GLOBAL, SEAM_MIXER_LOCAL } SeamMixer;
 typedef enum { SEAM_TASK_CLASSIFY, SEAM_TASK_LOCALISE, SEAM_TASK_ANOMALY } SeamTaskKind;
+typedef enum { SEAM_BOXES_COMPONENTS, SEAM_BOXES_REGRESS } SeamBoxKind; // connected parts of the heat map; a box from each cell
 
 // A picture becomes stem_layers convolutions (3x3, stride 2, gelu) and one token a cell of size / 2^stem_layers, after a summary token.
 typedef struct {
@@ -79,6 +82,9 @@ typedef struct {
     SeamTaskKind kind;
     int32_t rank;    // of the task's adapter on the fused tokens; 0: none
     int32_t upscale; // localise: heat map cells a token, each way (1, 2 or 4)
+    SeamBoxKind boxes; // localise: where boxes come from
+    bool by_class;   // localise with regress: a box's score is multiplied by the probability of its class in the window (classify comes before)
+    bool good_boxes; // localise with regress: what is good is boxed too (class 0); the heat map shows defects alone all the same
     int32_t memory;  // anomaly: most rows kept a modality
     int32_t neighbours; // anomaly: k of the nearest-neighbour distance
 } SeamTask;
@@ -97,6 +103,8 @@ typedef struct {
     SeamModality modality[SEAM_MAX_MODALITIES];
     int32_t n_classes;       // class 0 is the good one
     char class_name[SEAM_MAX_CLASSES][SEAM_NAME_LENGTH];
+    int32_t n_label_names;   // what the class numbers of YOLO labels are called where a folder does not say
+    char label_name[SEAM_MAX_CLASSES][SEAM_NAME_LENGTH];
     int32_t n_tasks;
     SeamTask task[SEAM_MAX_TASKS];
 } SeamConfig;
@@ -117,5 +125,7 @@ int32_t seam_config_task(const SeamConfig *config, const char *name);
 
 // Tokens that one input of a modality gives: a picture, a full window of a sensor, max_tokens of a text.
 int32_t seam_modality_tokens(const SeamConfig *config, int32_t modality);
+// Whether the model boxes what is good, too.
+bool seam_config_good_boxes(const SeamConfig *config);
 // Cells of an image modality's token grid each way.
 int32_t seam_modality_grid(const SeamModality *modality);

@@ -75,6 +75,8 @@ const char *const seam_config_kind_names[] = {[SEAM_TASK_CLASSIFY] = "classify",
                                               [SEAM_TASK_LOCALISE] = "localise",
                                               [SEAM_TASK_ANOMALY] = "anomaly",
                                               NULL};
+const char *const seam_config_box_names[] = {
+    [SEAM_BOXES_COMPONENTS] = "components", [SEAM_BOXES_REGRESS] = "regress", NULL};
 
 const SeamConfigField *seam_config_front_fields(SeamFront front) {
     if (front == SEAM_FRONT_IMAGE)
@@ -301,6 +303,20 @@ static bool has_front(const SeamConfig *c, SeamFront front) {
     return false;
 }
 
+static bool check_boxes(const SeamConfig *c, const SeamTask *t, const char *where,
+                        GError **error) {
+    bool classified = false;
+    if (t->boxes != SEAM_BOXES_COMPONENTS && t->boxes != SEAM_BOXES_REGRESS)
+        return refuse(where, error, "\"boxes\" is none of \"components\", \"regress\"");
+    if (t->boxes == SEAM_BOXES_COMPONENTS && (t->by_class || t->good_boxes))
+        return refuse(where, error, "\"%s\" needs \"boxes\": \"regress\"",
+                      t->by_class ? "by_class" : "good_boxes");
+    for (const SeamTask *before = c->task; before < t; before++)
+        classified = classified || before->kind == SEAM_TASK_CLASSIFY;
+    return !t->by_class || classified ||
+           refuse(where, error, "\"by_class\" needs a task of kind \"classify\" before this one");
+}
+
 static bool check_task(const SeamConfig *c, const SeamTask *t, const char *where, GError **error) {
     if (!check_plain_name(t->name, where, error))
         return false;
@@ -320,6 +336,8 @@ static bool check_task(const SeamConfig *c, const SeamTask *t, const char *where
         return true;
     if (t->upscale == 3)
         return refuse(where, error, "\"upscale\" is 3, must be 1, 2 or 4");
+    if (!check_boxes(c, t, where, error))
+        return false;
     return has_front(c, SEAM_FRONT_IMAGE) ||
            refuse(where, error, "the task needs a modality with \"front\" \"image\"");
 }
@@ -334,6 +352,17 @@ static bool check_modalities(const SeamConfig *c, const char *where, GError **er
             return false;
     }
     return check_unique(c->modality[0].name, c->n_modalities, sizeof *c->modality, "modalities",
+                        where, error);
+}
+
+static bool check_label_names(const SeamConfig *c, const char *where, GError **error) {
+    if (c->n_label_names < 0 || c->n_label_names > SEAM_MAX_CLASSES)
+        return refuse(where, error, "\"label_names\" has %d, must have 0 to %d", c->n_label_names,
+                      SEAM_MAX_CLASSES);
+    for (int32_t i = 0; i < c->n_label_names; i++)
+        if (!check_shown_name(c->label_name[i], "label_names", where, error))
+            return false;
+    return check_unique(c->label_name[0], c->n_label_names, sizeof *c->label_name, "label_names",
                         where, error);
 }
 
@@ -361,7 +390,8 @@ static bool check_tasks(const SeamConfig *c, const char *where, GError **error) 
 
 bool seam_config_validate(const SeamConfig *config, const char *where, GError **error) {
     return check_sizes(config, where, error) && check_modalities(config, where, error) &&
-           check_classes(config, where, error) && check_tasks(config, where, error);
+           check_classes(config, where, error) && check_label_names(config, where, error) &&
+           check_tasks(config, where, error);
 }
 
 // ---- presets
@@ -427,6 +457,13 @@ int32_t seam_config_class(const SeamConfig *config, const char *name) {
 
 int32_t seam_config_task(const SeamConfig *config, const char *name) {
     return find_name(config->task[0].name, config->n_tasks, sizeof *config->task, name);
+}
+
+bool seam_config_good_boxes(const SeamConfig *config) {
+    bool good = false;
+    for (int32_t t = 0; t < config->n_tasks; t++)
+        good = good || config->task[t].good_boxes;
+    return good;
 }
 
 int32_t seam_modality_grid(const SeamModality *modality) {

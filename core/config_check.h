@@ -21,6 +21,7 @@ extern const SeamConfigField seam_config_task_fields[][4]; // of SeamTask, by Se
 extern const char *const seam_config_front_names[]; // by SeamFront, SeamMixer and SeamTaskKind; NULL-terminated
 extern const char *const seam_config_mixer_names[];
 extern const char *const seam_config_kind_names[];
+extern const char *const seam_config_box_names[]; // by SeamBoxKind
 
 // The fields of a modality's front end.
 const SeamConfigField *seam_config_front_fields(SeamFront front);

@@ -7,6 +7,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/boxes.h"
+
 static const float most_score = 15;      // certain beyond single precision is not more certain
 static const float box_threshold = 0.5f; // of a cell's probability
 
@@ -51,17 +53,18 @@ static SeamStatus decide_classify(const SeamClassify *task, SeamRun *run, const 
 
 static float sigmoid(float x) { return 1 / (1 + expf(-x)); }
 
-// The picture with the highest value of any class; -1 when there is none. NaN anywhere: SEAM_DEVICE_ERROR.
-static SeamStatus choose_picture(const SeamLocaliseOut *out, int32_t defects, int32_t *picture) {
+// The picture with the highest value of any defect; -1 when there is none. NaN anywhere: SEAM_DEVICE_ERROR.
+static SeamStatus choose_picture(const SeamLocalise *task, const SeamLocaliseOut *out, int32_t *picture) {
     float best = -INFINITY;
     *picture = -1;
     for (int32_t p = 0; p < out->pictures; p++) {
-        size_t size = (size_t)defects * out->picture[p].side * out->picture[p].side;
-        for (size_t i = 0; i < size; i++) {
+        size_t cells = (size_t)out->picture[p].side * out->picture[p].side;
+        for (size_t i = 0; i < task->channels * cells; i++) {
             float z = out->logits[out->picture[p].offset + i];
+            bool defect = i >= (1 - task->first_class) * cells && i < task->classes * cells;
             if (!isfinite(z))
                 return SEAM_DEVICE_ERROR;
-            if (z > best) {
+            if (defect && z > best) {
                 best = z;
                 *picture = p;
             }
@@ -82,7 +85,7 @@ static void keep_box(SeamWindowResult *r, const SeamBox *box) {
     r->box[at] = *box;
 }
 
-static void find_boxes(const float *map, int32_t side, int32_t class_index, SeamWindowResult *r) {
+static void join_cells(const float *map, int32_t side, int32_t class_index, SeamWindowResult *r) {
     SeamBox box[SEAM_MAX_BOXES];
     int32_t n = seam_vision_boxes(map, side, side, box_threshold, box, SEAM_MAX_BOXES);
     for (int32_t i = 0; i < n; i++) {
@@ -91,11 +94,38 @@ static void find_boxes(const float *map, int32_t side, int32_t class_index, Seam
     }
 }
 
+// heat = the highest of the defects' probabilities in each cell.
+static void fill_heat(const SeamLocalise *task, int32_t cells, const float *maps, float *heat) {
+    memset(heat, 0, (size_t)cells * sizeof *heat);
+    for (int32_t c = 1 - task->first_class; c < task->classes; c++)
+        for (int32_t i = 0; i < cells; i++)
+            heat[i] = fmaxf(heat[i], sigmoid(maps[(size_t)c * cells + i]));
+}
+
+// The maps are overwritten.
+static void fill_boxes(const SeamLocalise *task, int32_t side, float *maps, SeamWindowResult *r) {
+    size_t cells = (size_t)side * side;
+    if (task->channels > task->classes) {
+        const float *factor = task->by_class && r->has_classify ? r->probability + task->first_class : NULL;
+        r->n_boxes = seam_boxes_find(side, task->classes, maps, factor, r->box, SEAM_MAX_BOXES);
+        for (int32_t i = 0; i < r->n_boxes; i++)
+            r->box[i].class_index += task->first_class;
+        while (r->n_shown < r->n_boxes && r->box[r->n_shown].score >= seam_boxes_shown)
+            r->n_shown++;
+        return;
+    }
+    for (size_t i = 0; i < task->classes * cells; i++)
+        maps[i] = sigmoid(maps[i]);
+    for (int32_t c = 0; c < task->classes; c++)
+        join_cells(maps + c * cells, side, c + task->first_class, r);
+    r->n_shown = r->n_boxes;
+}
+
 static SeamStatus decide_localise(const SeamLocalise *task, SeamRun *run, const SeamTokens *tokens, SeamWindowResult *r) {
     SeamLocaliseOut out;
     int32_t chosen;
     SEAM_TRY(seam_localise_forward(task, run, tokens, &out, NULL));
-    SEAM_TRY(choose_picture(&out, task->defects, &chosen));
+    SEAM_TRY(choose_picture(task, &out, &chosen));
     if (chosen < 0)
         return SEAM_OK;
     const SeamLocalisePicture *p = &out.picture[chosen];
@@ -105,15 +135,8 @@ static SeamStatus decide_localise(const SeamLocalise *task, SeamRun *run, const 
     r->heat_w = r->heat_h = p->side;
     r->heat_modality = p->modality;
     r->heat_time = tokens->seq_time[0] + p->t;
-    memset(r->heat, 0, (size_t)cells * sizeof *r->heat);
-    for (int32_t d = 0; d < task->defects; d++) {
-        float *map = out.logits + p->offset + (size_t)d * cells;
-        for (int32_t i = 0; i < cells; i++) {
-            map[i] = sigmoid(map[i]);
-            r->heat[i] = fmaxf(r->heat[i], map[i]);
-        }
-        find_boxes(map, p->side, d + 1, r);
-    }
+    fill_heat(task, cells, out.logits + p->offset, r->heat);
+    fill_boxes(task, p->side, out.logits + p->offset, r);
     return SEAM_OK;
 }
 

@@ -179,7 +179,7 @@ static void put_window_anomaly(GString *out, const SeamWindowResult *r, const Se
 static void put_boxes(GString *out, const SeamWindowResult *r, const SeamConfig *config) {
     put_key(out, "boxes");
     g_string_append_c(out, '[');
-    for (int32_t i = 0; i < r->n_boxes; i++) {
+    for (int32_t i = 0; i < r->n_shown; i++) {
         const SeamBox *b = &r->box[i];
         g_string_append(out, i ? ",{" : "{");
         put_string(out, "class", class_name(config, b->class_index));

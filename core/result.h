@@ -7,7 +7,7 @@
 #include "core/config.h"
 #include "core/vision.h"
 
-enum { SEAM_MAX_BOXES = 32, SEAM_MAX_HEAT = 64 * 64 };
+enum { SEAM_MAX_BOXES = 64, SEAM_MAX_HEAT = 64 * 64 };
 
 typedef enum { SEAM_PASS, SEAM_REJECT, SEAM_REFER } SeamDecision;
 const char *seam_decision_name(SeamDecision decision); // "pass", "reject", "refer"
@@ -26,7 +26,7 @@ typedef struct {
     int32_t heat_modality;        // of the picture below
     double heat_time;             // running time of the picture that the heat map is of: the one with the highest value in the window
     float heat[SEAM_MAX_HEAT];    // [heat_h, heat_w], 0 .. 1: the highest defect class a cell
-    int32_t n_boxes;
+    int32_t n_boxes, n_shown;     // boxes, highest score first; so many of them are worth showing (the others count for average precision)
     SeamBox box[SEAM_MAX_BOXES];  // relative to that picture
     bool has_classify, has_anomaly, arc_on;
 } SeamWindowResult;

@@ -190,7 +190,7 @@ static GstBuffer *find_verdict(GstSeamAttach *self, double time)
 static void add_regions(GstBuffer *frame, const GstVideoInfo *info, const GstSeamResultsMeta *meta)
 {
     int width = GST_VIDEO_INFO_WIDTH(info), height = GST_VIDEO_INFO_HEIGHT(info);
-    for (int32_t i = 0; i < meta->window.n_boxes; i++) {
+    for (int32_t i = 0; i < meta->window.n_shown; i++) {
         const SeamBox *box = &meta->window.box[i];
         const char *name = meta->config->class_name[box->class_index];
         float left = CLAMP(box->x - box->w / 2, 0, 1), top = CLAMP(box->y - box->h / 2, 0, 1);

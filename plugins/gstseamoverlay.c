@@ -181,10 +181,11 @@ static void draw_box(SeamPicture *picture, const SeamBox *box, const SeamConfig 
     int32_t x = (int32_t)((box->x - box->w / 2) * picture->width), y = (int32_t)((box->y - box->h / 2) * picture->height);
     int32_t w = (int32_t)(box->w * picture->width), h = (int32_t)(box->h * picture->height), text = text_height(picture->width);
     char name[SEAM_NAME_LENGTH];
+    const uint32_t colour = box->class_index > 0 ? COLOUR_REJECT : COLOUR_PASS; // a model may box what is good, too
     copy_name(name, config->class_name[box->class_index]);
-    seam_vision_draw_box(picture, x, y, w, h, COLOUR_REJECT, 2);
+    seam_vision_draw_box(picture, x, y, w, h, colour, 2);
     int32_t above = y - text / 2, below = y + h + 3 * text / 2; // under the band of words there is no room above
-    seam_vision_draw_text(picture, x, above > 4 * text ? above : below, name, COLOUR_REJECT, text);
+    seam_vision_draw_text(picture, x, above > 4 * text ? above : below, name, colour, text);
 }
 
 static void draw_places(GstSeamOverlay *self, SeamPicture *picture, const GstSeamResultsMeta *meta)
@@ -194,7 +195,7 @@ static void draw_places(GstSeamOverlay *self, SeamPicture *picture, const GstSea
         return;
     if (r->heat_w > 0 && self->heat > 0)
         seam_vision_draw_heat(picture, r->heat, r->heat_w, r->heat_h, (float)self->heat);
-    for (int32_t i = 0; i < r->n_boxes; i++)
+    for (int32_t i = 0; i < r->n_shown; i++)
         draw_box(picture, &r->box[i], meta->config);
 }
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Localise: a linear map from each patch token to the cells under it, one logit a defect class and
-// cell.
+// Localise: a linear map from each patch token to the cells under it, one logit a class and cell,
+// and with "boxes": "regress" four more for the sides of a box (Tian 2019, FCOS, sec. 3.1).
 //
 //   x = patch tokens of the image modalities       [rows, dim]
 //   u = LN(adapter(x))                             [rows, dim]
-//   y = u W^T + b                                  [rows, defects * up^2]
-//   map[class, gy * up + dy, gx * up + dx] = y[(gy, gx), (class * up + dy) * up + dx]
+//   y = u W^T + b                                  [rows, channels * up^2]
+//   map[channel, gy * up + dy, gx * up + dx] = y[(gy, gx), (channel * up + dy) * up + dx]
 //                                                  (pixel shuffle: Shi 2016, sec. 3.2)
 //
 // Backward turns the shuffle around (it only moves numbers), then head, norm and adapter; dx is put
@@ -20,9 +20,14 @@ void seam_localise_declare(SeamLocalise *l, SeamParams *params, const SeamConfig
                            int32_t task) {
     char prefix[SEAM_NAME_LENGTH + 8], name[SEAM_NAME_LENGTH + 32];
     snprintf(prefix, sizeof prefix, "tasks.%s", config->task[task].name);
+    const SeamTask *t = &config->task[task];
+    int32_t first_class = t->good_boxes ? 0 : 1, classes = config->n_classes - first_class;
     *l = (SeamLocalise){.dim = config->dim,
-                        .defects = config->n_classes - 1,
-                        .upscale = config->task[task].upscale,
+                        .classes = classes,
+                        .first_class = first_class,
+                        .channels = classes + (t->boxes == SEAM_BOXES_REGRESS ? SEAM_BOX_SIDES : 0),
+                        .by_class = t->by_class,
+                        .upscale = t->upscale,
                         .modalities = config->n_modalities};
     for (int32_t m = 0; m < l->modalities; m++)
         if (config->modality[m].front == SEAM_FRONT_IMAGE)
@@ -31,7 +36,7 @@ void seam_localise_declare(SeamLocalise *l, SeamParams *params, const SeamConfig
     snprintf(name, sizeof name, "%s.norm", prefix);
     seam_norm_declare(&l->norm, params, name, l->dim);
     snprintf(name, sizeof name, "%s.head", prefix);
-    seam_linear_declare(&l->head, params, name, l->dim, l->defects * l->upscale * l->upscale, true);
+    seam_linear_declare(&l->head, params, name, l->dim, l->channels * l->upscale * l->upscale, true);
 }
 
 // ---- which tokens -------------------------------------------------------------------------------
@@ -78,7 +83,7 @@ static SeamStatus find_pictures(const SeamLocalise *l, const SeamTokens *tokens,
                 picture[*pictures] = p;
             *pictures += 1;
             *rows += patches_in(l, &p);
-            *size += (size_t)l->defects * p.side * p.side;
+            *size += (size_t)l->channels * p.side * p.side;
             i += patches_in(l, &p) - 1;
         }
     return SEAM_OK;
@@ -92,7 +97,7 @@ static void fill_source(const SeamLocalise *l, int32_t pictures, const SeamLocal
             source[row++] = picture[p].first + i;
 }
 
-// Between the head's rows y [rows, defects * up^2] and the maps; to_map or back.
+// Between the head's rows y [rows, channels * up^2] and the maps; to_map or back.
 static void shuffle(const SeamLocalise *l, int32_t pictures, const SeamLocalisePicture *picture,
                     bool to_map, float *y, float *maps) {
     int32_t up = l->upscale;
@@ -100,7 +105,7 @@ static void shuffle(const SeamLocalise *l, int32_t pictures, const SeamLocaliseP
     for (int32_t p = 0; p < pictures; p++) {
         int32_t side = picture[p].side, grid = side / up;
         for (int32_t cell = 0; cell < grid * grid; cell++)
-            for (int32_t c = 0; c < l->defects; c++)
+            for (int32_t c = 0; c < l->channels; c++)
                 for (int32_t d = 0; d < up * up; d++, at++) {
                     int32_t row = cell / grid * up + d / up, column = cell % grid * up + d % up;
                     float *value =
@@ -170,7 +175,7 @@ SeamStatus seam_localise_backward(const SeamLocalise *l, SeamRun *run,
                                   const SeamLocaliseSaved *saved, const float *dlogits, float *dx) {
     int32_t rows = saved->rows;
     size_t mark = seam_arena_mark(run->arena), size = (size_t)rows * l->dim,
-           width = (size_t)l->defects * l->upscale * l->upscale;
+           width = (size_t)l->channels * l->upscale * l->upscale;
     float *dy = SEAM_NEW(run->arena, float, rows *width), *du = SEAM_NEW(run->arena, float, size);
     float *dz = SEAM_NEW0(run->arena, float, size), *drows = SEAM_NEW(run->arena, float, size);
     if (!dy || !du || !dz || !drows)
@@ -188,7 +193,7 @@ SeamStatus seam_localise_backward(const SeamLocalise *l, SeamRun *run,
 }
 
 size_t seam_localise_bytes(const SeamLocalise *l, int32_t n, bool train) {
-    size_t size = (size_t)n * l->dim, maps = (size_t)n * l->defects * l->upscale * l->upscale,
+    size_t size = (size_t)n * l->dim, maps = (size_t)n * l->channels * l->upscale * l->upscale,
            f = sizeof(float);
     return seam_arena_bytes(n, sizeof(SeamLocalisePicture)) + seam_arena_bytes(n, sizeof(int32_t)) +
            2 * seam_arena_bytes(n, f) + (train ? 6 : 3) * seam_arena_bytes(size, f) +

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// The task "localise": where in each picture which defect shows, as a heat map of logits a defect
-// class. It owns the parameters "tasks.NAME.*" of a localise task. Sigmoid, losses and boxes are
-// elsewhere.
+// The task "localise": where in each picture which defect shows, as a heat map of logits a class,
+// and with "boxes": "regress" the sides of a box a cell. It owns the parameters "tasks.NAME.*" of a
+// localise task. Sigmoid, losses and boxes are elsewhere.
 #pragma once
 
 #include "core/config.h"
@@ -10,14 +10,21 @@
 #include "core/tokens.h"
 
 typedef struct {
-    int32_t dim, defects, upscale, modalities; // defects: classes without the good one
+    int32_t dim, upscale, modalities;
+    int32_t classes;     // that have a map: the defects, and the good one with "good_boxes"
+    int32_t first_class; // of the configuration, that the first map is of: 1, or 0 with "good_boxes"
+    int32_t channels;    // classes, and SEAM_BOX_SIDES more when a cell gives a box
+    bool by_class;       // scores of boxes are multiplied by their class's probability
     int32_t grid[SEAM_MAX_MODALITIES];         // 0 for what is not a picture
     SeamAdapter adapter;
     SeamNorm norm;   // "tasks.NAME.norm.*"
-    SeamLinear head; // "tasks.NAME.head.*" [defects * upscale^2, dim]
+    SeamLinear head; // "tasks.NAME.head.*" [channels * upscale^2, dim]
 } SeamLocalise;
 
-// One picture among the fused tokens. Its map is logits[offset ..], [defects, side, side].
+enum { SEAM_BOX_SIDES = 4 };
+
+// One picture among the fused tokens. Its maps are logits[offset ..], [channels, side, side]: the
+// classes, then left, top, right, bottom as core/boxes.h reads them.
 typedef struct {
     int32_t window, modality;
     int32_t first; // its first patch token; grid^2 follow each other, row by row

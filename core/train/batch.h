@@ -8,7 +8,7 @@
 #include "core/train/augment.h"
 #include "core/train/runs.h"
 
-enum { SEAM_BATCH_BOXES = 8 }; // of one picture
+enum { SEAM_BATCH_BOXES = 32 }; // of one picture
 
 typedef struct {
     bool known;        // what the picture shows is known

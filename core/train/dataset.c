@@ -50,7 +50,7 @@ static void read_picture(Reading *r, int32_t i) {
         t->box = g_array_index(f->box, SeamBox, b);
         t->box.class_index = t->class_index = r->class_of[t->box.class_index];
         t->duration = window;
-        t->has_box = t->class_index > 0;
+        t->has_box = t->class_index > 0 || (t->class_index == 0 && seam_config_good_boxes(r->config));
         record->n_truth += t->has_box;
     }
     seam_record_add_pictures(record, r->config, r->modality, &(char *){f->path}, 1, 0, window, &r->error[i]);
@@ -197,7 +197,10 @@ static bool read_pictures(SeamDataset *d, const SeamConfig *config, const SeamDa
         g_set_error(error, SEAM_ERROR, SEAM_ERROR_MISSING, "%s: holds pictures, but the model has no picture modality; use another model or folder", d->path);
         return false;
     }
-    SeamImageFolder *images = seam_image_folder_read(d->path, d->kind, options->class_names, error);
+    const char *own[SEAM_MAX_CLASSES + 1] = {NULL};
+    for (int32_t i = 0; i < config->n_label_names; i++)
+        own[i] = config->label_name[i];
+    SeamImageFolder *images = seam_image_folder_read(d->path, d->kind, options->class_names, own, error);
     if (!images)
         return false;
     int32_t *class_of = g_new0(int32_t, images->names->len + 1);

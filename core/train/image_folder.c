@@ -124,13 +124,14 @@ static void read_class_folders(SeamImageFolder *folder, const char *path) {
 // ---- YOLO ----------------------------------------------------------------------------------------------------------------------
 
 // "names: [a, b]" or a list of lines "- a" / "0: a" after "names:" in data.yaml; lines of classes.txt.
-static void read_yolo_names(SeamImageFolder *folder, const char *path, const char *const *given) {
+static void take_names(SeamImageFolder *folder, const char *const *given) {
     for (; given && *given; given++)
         g_ptr_array_add(folder->names, g_strdup(*given));
+}
+
+static void read_yolo_names(SeamImageFolder *folder, const char *path) {
     g_autofree char *yaml = g_build_filename(path, "data.yaml", NULL), *plain = g_build_filename(path, "classes.txt", NULL);
     g_autofree char *text = NULL;
-    if (folder->names->len > 0)
-        return;
     bool is_yaml = !g_file_get_contents(plain, &text, NULL, NULL);
     if (is_yaml && !g_file_get_contents(yaml, &text, NULL, NULL))
         return;
@@ -260,7 +261,15 @@ static bool read_voc_boxes(SeamImageFolder *folder, SeamImageFile *f, const char
 
 // ---- both ----------------------------------------------------------------------------------------------------------------------
 
-// A picture's label is the class of its largest box that is not good; without boxes, its name up to the last '_' or '-' before a number.
+static bool is_name(const SeamImageFolder *folder, const char *name) {
+    for (guint i = 0; i < folder->names->len; i++)
+        if (strcmp(folder->names->pdata[i], name) == 0)
+            return true;
+    return false;
+}
+
+// A picture's label is the class of its largest box that is not good. Where the class stands in the file's name (up to the last '_' or '-' before a
+// number), that is the label when it is what boxes are called, too, or when there is no box.
 static void label_file(const SeamImageFolder *folder, SeamImageFile *f, bool class_in_name) {
     float largest = 0;
     const char *label = NULL;
@@ -275,12 +284,12 @@ static void label_file(const SeamImageFolder *folder, SeamImageFile *f, bool cla
         }
     }
     g_autofree char *base = g_path_get_basename(f->path);
-    if (!label && class_in_name) {
+    if (class_in_name) {
         size_t n = strcspn(base, ".");
         while (n > 0 && (g_ascii_isdigit(base[n - 1]) || base[n - 1] == '_' || base[n - 1] == '-'))
             n--;
         base[n] = 0;
-        label = base;
+        label = !label || is_name(folder, base) ? base : label;
     }
     g_free(f->label);
     f->label = g_strdup(label ? label : "");
@@ -298,18 +307,28 @@ static bool read_boxed(SeamImageFolder *folder, const char *path, SeamDataKind k
         SeamImageFile *f = add_file(folder, pictures->pdata[i], "");
         if (voc ? !read_voc_boxes(folder, f, boxes, error) : !read_yolo_labels(folder, f, boxes, error))
             return false;
-        label_file(folder, f, voc);
     }
+    for (guint i = 0; i < folder->files->len; i++) // when all names are known
+        label_file(folder, folder->files->pdata[i], voc);
     return true;
 }
 
-SeamImageFolder *seam_image_folder_read(const char *path, SeamDataKind kind, const char *const *class_names, GError **error) {
+static void name_numbers(SeamImageFolder *folder, const char *path, const char *const *given, const char *const *otherwise) {
+    take_names(folder, given);
+    if (folder->names->len == 0)
+        read_yolo_names(folder, path);
+    if (folder->names->len == 0)
+        take_names(folder, otherwise);
+}
+
+SeamImageFolder *seam_image_folder_read(const char *path, SeamDataKind kind, const char *const *class_names, const char *const *otherwise,
+                                        GError **error) {
     SeamImageFolder *folder = g_new0(SeamImageFolder, 1);
     folder->files = g_ptr_array_new_with_free_func(free_file);
     folder->names = g_ptr_array_new_with_free_func(g_free);
     bool ok = true;
     if (kind == SEAM_DATA_YOLO)
-        read_yolo_names(folder, path, class_names);
+        name_numbers(folder, path, class_names, otherwise);
     if (kind == SEAM_DATA_CLASS_FOLDERS)
         read_class_folders(folder, path);
     else

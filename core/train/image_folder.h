@@ -19,5 +19,7 @@ typedef struct {
 GPtrArray *seam_image_list(const char *folder);
 // The kind of a picture folder; false when it is none.
 bool seam_image_folder_kind(const char *path, SeamDataKind *kind);
-SeamImageFolder *seam_image_folder_read(const char *path, SeamDataKind kind, const char *const *class_names, GError **error);
+// Names of YOLO's class numbers: class_names, else those that stand in the folder, else otherwise. Both lists are NULL-terminated, or NULL.
+SeamImageFolder *seam_image_folder_read(const char *path, SeamDataKind kind, const char *const *class_names, const char *const *otherwise,
+                                        GError **error);
 void seam_image_folder_free(SeamImageFolder *folder);

@@ -61,7 +61,7 @@ static void mark_box(const SeamBox *b, int32_t side, uint8_t *map) {
 }
 
 // Pictures of one window and modality stand in the batch in the same order as among the tokens: the k-th of the one is the k-th of the other.
-static const SeamPictureTruth *find_truth(const SeamLocaliseOut *out, int32_t picture, const SeamBatch *batch) {
+const SeamPictureTruth *seam_loss_truth(const SeamLocaliseOut *out, int32_t picture, const SeamBatch *batch) {
     const SeamLocalisePicture *p = &out->picture[picture];
     const SeamBatchPart *part = &batch->part[p->modality];
     int32_t k = 0;
@@ -86,7 +86,7 @@ double seam_loss_localise(const SeamLocaliseOut *out, int32_t defects, const Sea
     memset(dlogits, 0, out->size * sizeof *dlogits);
     for (int32_t i = 0; i < out->pictures; i++) {
         const SeamLocalisePicture *p = &out->picture[i];
-        const SeamPictureTruth *truth = find_truth(out, i, batch);
+        const SeamPictureTruth *truth = seam_loss_truth(out, i, batch);
         size_t cells = (size_t)defects * p->side * p->side;
         if (!truth || !truth->known)
             continue;

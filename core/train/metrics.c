@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/boxes.h"
 #include "core/random.h"
 
 typedef struct {
@@ -109,13 +110,6 @@ double seam_metric_ece(int32_t n, const float *confidence, const bool *correct) 
 
 // ---- boxes ---------------------------------------------------------------------------------------------------------------------
 
-static double overlap(const SeamBox *a, const SeamBox *b) {
-    double w = fmin(a->x + a->w / 2, b->x + b->w / 2) - fmax(a->x - a->w / 2, b->x - b->w / 2);
-    double h = fmin(a->y + a->h / 2, b->y + b->h / 2) - fmax(a->y - a->h / 2, b->y - b->h / 2);
-    double both = w > 0 && h > 0 ? w * h : 0, all = (double)a->w * a->h + (double)b->w * b->h - both;
-    return all > 0 ? both / all : 0;
-}
-
 static int by_detection(const void *a, const void *b) {
     const SeamMetricBox *x = a, *y = b;
     if (x->box.score != y->box.score)
@@ -132,7 +126,7 @@ static int32_t match(const SeamMetricBox *found, int32_t n, const SeamMetricBox 
     for (int32_t i = 0; i < n; i++) {
         if (taken[i] || true_box[i].picture != found->picture || true_box[i].box.class_index != found->box.class_index)
             continue;
-        double o = overlap(&found->box, &true_box[i].box);
+        double o = seam_boxes_overlap(&found->box, &true_box[i].box);
         if (o >= top) {
             top = o;
             best = i;

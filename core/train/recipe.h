@@ -29,6 +29,7 @@ typedef struct {
     double lr, warmup, weight_decay, clip, label_smoothing, ema;
     double balance, balance_rate;       // weight of the load-balance loss; step of the routers' bias
     double classify, localise;          // weights of the losses
+    double box;                         // weight of the boxes' place against their score, where cells give boxes
     double positive;                    // weight of a cell that shows a defect against one that does not
     double good_share;                  // of the windows drawn; the rest is shared evenly by the classes
     double video_rate;                  // pictures of a video a second that are kept in memory; 0: all

@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/train/checkpoint.h"
 #include "core/train/losses.h"
+#include "core/train/losses_boxes.h"
 #include "core/train/pass.h"
 #include "core/train/schedule.h"
 
@@ -162,7 +163,10 @@ static SeamStatus localise_step(Trainer *t, const SeamLocalise *task, const Seam
     float *dlogits = SEAM_NEW(t->run.arena, float, out.size);
     if (!dlogits)
         return SEAM_NO_MEMORY;
-    t->localise += seam_loss_localise(&out, task->defects, t->batch, o->positive, o->localise, dlogits);
+    if (task->channels > task->classes)
+        t->localise += seam_loss_boxes(&out, task, t->batch, o->box, o->localise, dlogits);
+    else
+        t->localise += seam_loss_localise(&out, task->classes, t->batch, o->positive, o->localise, dlogits);
     return seam_localise_backward(task, &t->run, &saved, dlogits, dx);
 }
 
@@ -278,8 +282,9 @@ static void init_heat(SeamModel *model) {
     for (int32_t k = 0; k < model->config.n_tasks; k++) {
         g_autofree char *name = g_strdup_printf("tasks.%s.head.bias", model->config.task[k].name);
         SeamTensor *bias = model->config.task[k].kind == SEAM_TASK_LOCALISE ? seam_params_find(model->params, name) : NULL;
-        for (size_t i = 0; bias && i < bias->size; i++)
-            bias->data[i] = first_heat;
+        const SeamLocalise *task = &model->task[k].localise;
+        for (size_t i = 0; bias && i < bias->size; i++) // a channel's upscale^2 values stand together; a box's sides begin at 0
+            bias->data[i] = (int32_t)(i / (size_t)(task->upscale * task->upscale)) < task->classes ? first_heat : 0;
     }
 }
 

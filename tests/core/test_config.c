@@ -26,6 +26,28 @@ static void test_round_trip(void) {
     g_assert_cmpstr(text, ==, reprinted);
 }
 
+// What came later is absent from old models, and stays when it is there.
+static void test_boxes(void) {
+    g_autoptr(GError) error = NULL;
+    const char *at = strstr(config_text, "\"upscale\":2"), *tasks = strstr(config_text, "\"tasks\"");
+    g_autofree char *text = g_strdup_printf("%.*s\"label_names\":[\"bad\",\"fine\"],%.*s\"boxes\":\"regress\",\"by_class\":true,\"good_boxes\":true,%s",
+                                            (int)(tasks - config_text), config_text, (int)(at - tasks), tasks, at);
+    g_assert_true(seam_config_parse(&config, config_text, "old", NULL));
+    g_assert_cmpint(config.task[1].boxes, ==, SEAM_BOXES_COMPONENTS);
+    g_assert_false(seam_config_good_boxes(&config));
+    g_autofree char *old = seam_config_print(&config);
+    g_assert_null(strstr(old, "boxes"));
+    g_assert_null(strstr(old, "label_names"));
+    g_assert_true(seam_config_parse(&config, text, "new", &error));
+    g_assert_no_error(error);
+    g_assert_cmpint(config.task[1].boxes, ==, SEAM_BOXES_REGRESS);
+    g_assert_true(config.task[1].by_class && seam_config_good_boxes(&config));
+    g_assert_cmpstr(config.label_name[1], ==, "fine");
+    g_autofree char *printed = seam_config_print(&config);
+    g_assert_true(seam_config_parse(&again, printed, "printed", &error));
+    g_assert_cmpmem(&config, sizeof config, &again, sizeof again);
+}
+
 static void test_lookups(void) {
     g_assert_true(seam_config_parse(&config, config_text, "good", NULL));
     g_assert_cmpint(seam_config_modality(&config, "sensors"), ==, 1);
@@ -97,6 +119,13 @@ static const struct {
     {"\"good\",\"porosity\"", "\"good\",\"good\"", "\"classes\" has \"good\" twice"},
     {"\"good\",\"porosity\"", "\"good\",\"a\\nb\"", "without control characters"},
     {"\"upscale\":2", "\"upscale\":3", "\"upscale\" is 3"},
+    {"\"upscale\":2", "\"upscale\":2,\"boxes\":\"round\"", "\"boxes\" is \"round\", must be one of"},
+    {"\"upscale\":2", "\"upscale\":2,\"by_class\":true", "\"by_class\" needs \"boxes\": \"regress\""},
+    {"\"upscale\":2", "\"upscale\":2,\"good_boxes\":true", "\"good_boxes\" needs \"boxes\": \"regress\""},
+    {"[{\"name\":\"classify\",\"kind\":\"classify\",\"rank\":8},{\"name\":\"localise\",",
+     "[{\"name\":\"localise\",\"boxes\":\"regress\",\"by_class\":true,", "\"by_class\" needs a task of kind \"classify\" before"},
+    {"\"tasks\":", "\"label_names\":[\"a\",\"a\"],\"tasks\":", "\"label_names\" has \"a\" twice"},
+    {"\"tasks\":", "\"label_names\":[1],\"tasks\":", "\"label_names\" must hold strings"},
     {"\"memory\":512", "\"memory\":2", "\"neighbours\" is 3"},
     {"\"name\":\"anomaly\"", "\"name\":\"../x\"", "tasks[2]: \"name\" must be"},
     {"\"kind\":\"anomaly\"", "\"kind\":\"guess\"", "\"kind\" is \"guess\""},
@@ -121,6 +150,7 @@ static void test_refused(void) {
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/config/round-trip", test_round_trip);
+    g_test_add_func("/config/boxes", test_boxes);
     g_test_add_func("/config/lookups", test_lookups);
     g_test_add_func("/config/presets", test_presets);
     g_test_add_func("/config/refused", test_refused);

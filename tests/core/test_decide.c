@@ -83,10 +83,14 @@ static void fit_anomaly(SeamAnomaly *a, const SeamKernels *kernels) {
 }
 
 // Window 0: both pictures and sensors. Window 1: nothing. Window 2: sensors.
-static void setup(Fixture *f, gconstpointer data) {
+static void setup(Fixture *f, gconstpointer regress) {
     SeamConfig *config = g_new0(SeamConfig, 1);
     GError *error = NULL;
     set_config(config);
+    if (regress) {
+        config->task[LOCALISE].boxes = SEAM_BOXES_REGRESS;
+        config->task[LOCALISE].good_boxes = config->task[LOCALISE].by_class = true;
+    }
     f->model = seam_model_new(config, false, 11, &error);
     g_assert_no_error(error);
     g_free(config);
@@ -195,10 +199,49 @@ static void test_heat(Fixture *f, gconstpointer data) {
     for (int32_t i = 0; i < 16; i++)
         g_assert_true((r->heat[i] > 0.5f) == (i / 4 < 2 && i % 4 >= 2));
     g_assert_cmpint(r->n_boxes, ==, 1);
+    g_assert_cmpint(r->n_shown, ==, 1);
     g_assert_cmpint(r->box[0].class_index, ==, 2);
     g_assert_cmpfloat_with_epsilon(r->box[0].x, 0.75, 1e-6);
     g_assert_cmpfloat_with_epsilon(r->box[0].y, 0.25, 1e-6);
     g_assert_cmpfloat_with_epsilon(r->box[0].score, r->heat[2], 1e-6);
+}
+
+// The same patch, seen as good by one cell and as a defect by another: both are boxed, the heat map shows the defect alone, and a score is
+// multiplied by the probability of its class where classify has run.
+static void test_regress(Fixture *f, gconstpointer data) {
+    enum { GOOD_MAP = 0, DEFECT_MAP = 2, SIDES = 3 };
+    SeamWindowResult *r = f->result;
+    SeamLocalise *l = &f->model->task[LOCALISE].localise;
+    g_assert_cmpuint(l->head.bias->size, ==, (CLASSES + 4) * 4);
+    memset(l->head.weight->data, 0, l->head.weight->size * sizeof(float));
+    for (int32_t i = 0; i < CLASSES * 4; i++)
+        l->head.bias->data[i] = -9;
+    for (int32_t i = SIDES * 4; i < (SIDES + 4) * 4; i++)
+        l->head.bias->data[i] = logf(1.6f); // a fifth of the picture, each way
+    l->head.weight->data[(GOOD_MAP * 4 + 1) * DIM] = 6;   // the cell to the upper right
+    l->head.weight->data[(DEFECT_MAP * 4 + 2) * DIM] = 5; // to the lower left
+    for (int32_t i = 0; i < 2 * PICTURE; i++)
+        for (int32_t d = 0; d < DIM; d++)
+            f->x[i * DIM + d] = d == DIM - 1 ? 1 : 0;
+    f->x[(PICTURE + 2) * DIM] = 10; // row 0, column 1
+    g_assert_cmpint(decide(f, 0, 1 << LOCALISE), ==, SEAM_OK);
+    g_assert_cmpint(r->n_boxes, ==, 2);
+    g_assert_cmpint(r->n_shown, ==, 2);
+    g_assert_cmpint(r->box[0].class_index, ==, 0);
+    g_assert_cmpint(r->box[1].class_index, ==, 2);
+    g_assert_cmpfloat_with_epsilon(r->box[1].x, 0.625, 1e-5); // its cell's centre
+    g_assert_cmpfloat_with_epsilon(r->box[1].y, 0.375, 1e-5);
+    g_assert_cmpfloat_with_epsilon(r->box[1].w, 0.4, 1e-5);
+    for (int32_t i = 0; i < 16; i++)
+        g_assert_true((r->heat[i] > 0.5f) == (i == 4 + 2));
+    float plain = r->box[0].score, second = r->box[1].score;
+    g_assert_cmpint(decide(f, 0, 1 << LOCALISE | 1 << CLASSIFY), ==, SEAM_OK);
+    g_assert_cmpint(r->n_boxes, ==, 2);
+    for (int32_t i = 0; i < 2; i++) {
+        const SeamBox *b = &r->box[i];
+        g_assert_cmpfloat_with_epsilon(b->score, (b->class_index ? second : plain) * r->probability[b->class_index], 1e-6);
+        g_assert_true((b->score >= 0.3f) == (i < r->n_shown));
+    }
 }
 
 static void test_empty_window(Fixture *f, gconstpointer data) {
@@ -251,6 +294,7 @@ int main(int argc, char **argv) {
     ADD("contributions", test_contributions);
     ADD("score-cut", test_score_cut);
     ADD("heat", test_heat);
+    g_test_add("/decide/regress", Fixture, "regress", setup, test_regress, teardown);
     ADD("empty-window", test_empty_window);
     ADD("window-alone", test_window_alone);
     ADD("broken", test_broken);

@@ -409,7 +409,7 @@ typedef struct {
         SeamLocalise localise;
     };
     SeamTokens tokens;
-    float x[MOST * DIM], weight[MOST * CLASSES * 4], dx[MOST * DIM];
+    float x[MOST * DIM], weight[MOST * (CLASSES + 4) * 4], dx[MOST * DIM];
     SeamPlace place[MOST];
     int32_t seq_start[WINDOWS + 1];
     double seq_time[WINDOWS];
@@ -538,7 +538,7 @@ static double localise_loss(void *data, bool backward) {
     assert_ok(
         seam_localise_forward(&c->localise, &c->f.run, &c->tokens, &out, backward ? &saved : NULL));
     g_assert_cmpint(out.pictures, ==, 4);
-    g_assert_cmpuint(out.size, ==, 4 * 3 * 16);
+    g_assert_cmpuint(out.size, ==, 4 * c->localise.channels * 16);
     if (backward)
         assert_ok(seam_localise_backward(&c->localise, &c->f.run, &saved, c->weight, c->dx));
     double loss = weighted(out.logits, c->weight, out.size);
@@ -555,6 +555,25 @@ static void test_localise(void) {
     check_values("x", c.x, c.dx, (size_t)c.tokens.n * DIM, SIZE_MAX, localise_loss, &c);
     g_assert_cmpuint(c.f.arena.peak, <=, seam_localise_bytes(&c.localise, c.tokens.n, true));
     teardown(&c.f);
+}
+
+// With the sides of boxes: four channels more, and one for the good class when it is boxed too.
+static void test_localise_boxes(void) {
+    for (int32_t good = 0; good < 2; good++) {
+        HeadCase c;
+        setup_head(&c);
+        c.f.config.task[LOCALISE].boxes = SEAM_BOXES_REGRESS;
+        c.f.config.task[LOCALISE].good_boxes = good;
+        seam_localise_declare(&c.localise, c.f.params, &c.f.config, LOCALISE);
+        g_assert_cmpint(c.localise.classes, ==, CLASSES - 1 + good);
+        g_assert_cmpint(c.localise.first_class, ==, 1 - good);
+        g_assert_cmpint(c.localise.channels, ==, c.localise.classes + 4);
+        draw(c.f.params, &c.f.random);
+        check_params(c.f.params, SIZE_MAX, localise_loss, &c);
+        check_values("x", c.x, c.dx, (size_t)c.tokens.n * DIM, SIZE_MAX, localise_loss, &c);
+        g_assert_cmpuint(c.f.arena.peak, <=, seam_localise_bytes(&c.localise, c.tokens.n, true));
+        teardown(&c.f);
+    }
 }
 
 // A change of one patch moves only the cells that lie over it, in its picture.
@@ -755,6 +774,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/heads/classify", test_classify);
     g_test_add_func("/heads/classify/additive", test_classify_additive);
     g_test_add_func("/heads/localise", test_localise);
+    g_test_add_func("/heads/localise/boxes", test_localise_boxes);
     g_test_add_func("/heads/localise/cells", test_localise_cells);
     g_test_add_func("/heads/anomaly", test_anomaly);
     g_test_add_func("/heads/anomaly/distance", test_anomaly_distance);

@@ -79,7 +79,7 @@ static SeamWindowResult *new_window(void) {
     r->heat_h = 2;
     r->heat_time = 12.625;
     r->heat[4] = 0.875f;
-    r->n_boxes = 1;
+    r->n_boxes = r->n_shown = 1;
     r->box[0] = (SeamBox){0.5f, 0.25f, 0.125f, 0.0625f, 0.875f, 1};
     r->has_classify = r->has_anomaly = r->arc_on = true;
     return r;

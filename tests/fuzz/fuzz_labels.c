@@ -35,7 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     g_free(fuzz_file("annotations/a.xml", data, size));
     for (SeamDataKind kind = SEAM_DATA_YOLO; kind <= SEAM_DATA_VOC; kind++) {
         g_autoptr(GError) error = NULL;
-        SeamImageFolder *folder = seam_image_folder_read(fuzz_folder(), kind, NULL, &error);
+        SeamImageFolder *folder = seam_image_folder_read(fuzz_folder(), kind, NULL, NULL, &error);
         if (folder)
             check(folder);
         else

@@ -36,7 +36,7 @@ static void give_window(Fixture *f, int window)
     meta->has_window = TRUE;
     meta->window.time = window * TEST_WINDOW;
     meta->window.duration = TEST_WINDOW;
-    meta->window.n_boxes = 1;
+    meta->window.n_boxes = meta->window.n_shown = 1;
     meta->window.box[0] = (SeamBox){.class_index = 1, .score = 0.75f, .x = 0.5f, .y = 0.5f, .w = 0.5f, .h = 0.25f};
     meta->n_levels = 1;
     meta->level[0] = (SeamLevel){window * TEST_WINDOW, (float)window};

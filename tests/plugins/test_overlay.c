@@ -135,7 +135,7 @@ static void test_box(Fixture *f, gconstpointer data)
         begin(f, formats[i], 0);
         GstBuffer *in = frame(f, 0, &meta);
         meta->has_window = TRUE;
-        meta->window.n_boxes = 1;
+        meta->window.n_boxes = meta->window.n_shown = 1;
         meta->window.box[0] = (SeamBox){.x = 0.7f, .y = 0.7f, .w = 0.4f, .h = 0.4f, .score = 0.9f, .class_index = 1};
         GstBuffer *out = draw(f, in);
         g_assert_cmpuint(changed(f, in, out, 0.48, 0.92, 0.48, 0.92), >, 100); // the frame of the box
@@ -259,7 +259,7 @@ static void test_extremes(Fixture *f, gconstpointer data)
     GstSeamResultsMeta *meta;
     GstBuffer *in = frame(f, 0, &meta);
     meta->has_window = meta->has_verdict = TRUE;
-    meta->window.n_boxes = SEAM_MAX_BOXES;
+    meta->window.n_boxes = meta->window.n_shown = SEAM_MAX_BOXES;
     for (int32_t i = 0; i < SEAM_MAX_BOXES; i++)
         meta->window.box[i] = (SeamBox){.x = (float)i - 10, .y = 3 - (float)i, .w = 1e6f, .h = 1e-6f, .class_index = 1};
     meta->window.heat_w = meta->window.heat_h = 64;
