@@ -155,6 +155,21 @@ static bool read_columns(JsonObject *o, const char *where, SeamModality *m, GErr
     return true;
 }
 
+// "blocks": a number for each width of "stem", or absent.
+static bool read_blocks(JsonObject *o, const char *where, SeamImageConfig *image, GError **error) {
+    JsonArray *array;
+    if (!read_array(o, where, "blocks", false, (guint)image->stem_layers, true, &array, error))
+        return false;
+    for (int32_t i = 0; array && i < image->stem_layers; i++) {
+        JsonNode *node = json_array_get_element(array, (guint)i);
+        int64_t blocks = holds(node, G_TYPE_INT64) ? json_node_get_int(node) : -1;
+        if (blocks < 0 || blocks > SEAM_MAX_BLOCKS)
+            return wrong_item(where, "blocks", "whole numbers from 0 to 8", error);
+        image->blocks[i] = (int32_t)blocks;
+    }
+    return true;
+}
+
 static bool read_sensor(JsonObject *o, const char *where, SeamModality *m, GError **error) {
     JsonArray *names;
     return seam_json_double(o, where, "rate", true, 1e-3, 1e6, &m->sensor.rate, error) &&
@@ -168,7 +183,7 @@ static bool check_modality_fields(JsonObject *o, const char *where, SeamFront fr
                                   GError **error) {
     static const char *const fields[][19] = {
         [SEAM_FRONT_IMAGE] = {"name", "front", "channels", "delta_rank", "sparse", "arc_on", "mean",
-                              "std", "size", "stem", NULL},
+                              "std", "size", "stem", "blocks", NULL},
         [SEAM_FRONT_SENSOR] = {"name", "front", "channels", "delta_rank", "sparse", "arc_on",
                                "mean", "std", "rate", "patch", "time_bins", "fft", "bands",
                                "arc_channel", "channel_names", "columns", NULL},
@@ -199,7 +214,8 @@ static bool read_modality(JsonObject *o, const char *where, void *object, GError
            read_floats(o, where, "std", m->channels, seam_config_default_std(m->front), m->std,
                        error) &&
            read_fields(o, seam_config_front_fields(m->front), m, where, error) &&
-           (front != SEAM_FRONT_IMAGE || read_stem(o, where, &m->image, error)) &&
+           (front != SEAM_FRONT_IMAGE || (read_stem(o, where, &m->image, error) &&
+                                          read_blocks(o, where, &m->image, error))) &&
            (front != SEAM_FRONT_SENSOR || read_sensor(o, where, m, error));
 }
 
@@ -377,13 +393,25 @@ static void print_columns(JsonObject *o, const SeamModality *m) {
     json_object_set_array_member(o, "columns", columns);
 }
 
-static void print_front(JsonObject *o, const SeamModality *m) {
-    if (m->front == SEAM_FRONT_IMAGE) {
-        JsonArray *stem = json_array_new();
-        for (int32_t i = 0; i < m->image.stem_layers; i++)
-            json_array_add_int_element(stem, m->image.stem_width[i]);
-        json_object_set_array_member(o, "stem", stem);
+// A model without blocks has no "blocks", so that its configuration is that of the versions before them.
+static void print_stem(JsonObject *o, const SeamImageConfig *image) {
+    JsonArray *stem = json_array_new(), *blocks = json_array_new();
+    int32_t all = 0;
+    for (int32_t i = 0; i < image->stem_layers; i++) {
+        json_array_add_int_element(stem, image->stem_width[i]);
+        json_array_add_int_element(blocks, image->blocks[i]);
+        all += image->blocks[i];
     }
+    json_object_set_array_member(o, "stem", stem);
+    if (all > 0)
+        json_object_set_array_member(o, "blocks", blocks);
+    else
+        json_array_unref(blocks);
+}
+
+static void print_front(JsonObject *o, const SeamModality *m) {
+    if (m->front == SEAM_FRONT_IMAGE)
+        print_stem(o, &m->image);
     if (m->front == SEAM_FRONT_SENSOR) {
         json_object_set_double_member(o, "rate", m->sensor.rate);
         if (m->sensor.channel_name[0][0])

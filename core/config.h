@@ -6,7 +6,8 @@
 // The JSON has the fields of the structs below by their names, with these differences:
 //   "mixer"       "local", "global", or an array of them, the last of which also holds for the layers after it
 //   "modalities"  [{"name", "front": "image" | "sensor" | "text", "channels", and the fields of that front end,
-//                   "stem": [widths] for stem_layers and stem_width, "channel_names": [...] and "columns": [...] (may be absent)}]
+//                   "stem": [widths] for stem_layers and stem_width, "blocks": [a number a layer] (may be absent: none),
+//                   "channel_names": [...] and "columns": [...] (may be absent)}]
 //   "classes"     ["good", ...];  "tasks"  [{"name", "kind": "classify" | "localise" | "anomaly", and the fields of that kind}]
 //   "label_names" ["bad", "good", ...] (may be absent)
 //   "boxes"       of localise: "components" (also when absent) | "regress"; "by_class", "good_boxes" may be absent (false)
@@ -27,6 +28,7 @@ enum {
     SEAM_MAX_EXPERTS = 256,
     SEAM_MAX_TASKS = 8,
     SEAM_MAX_STEM = 6,
+    SEAM_MAX_BLOCKS = 8, // residual blocks after one stem layer
     SEAM_NAME_LENGTH = 48, // bytes with the terminating 0
 };
 
@@ -40,6 +42,7 @@ typedef struct {
     int32_t size;                      // the square that pictures are scaled to, pixels; multiple of 2^stem_layers
     int32_t stem_layers;               // 1 .. SEAM_MAX_STEM; the last one's width is config.dim
     int32_t stem_width[SEAM_MAX_STEM]; // channels after each; [stem_layers - 1] == dim
+    int32_t blocks[SEAM_MAX_STEM];     // residual blocks after each, 0 .. SEAM_MAX_BLOCKS
 } SeamImageConfig;
 
 // A window becomes samples / patch stretches; each channel of each gives a time token (mean and log RMS around it in time_bins bins)

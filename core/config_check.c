@@ -195,6 +195,10 @@ static bool check_image(const SeamConfig *c, const SeamModality *m, const char *
         if (image->stem_width[i] < 1 || image->stem_width[i] > 8192)
             return refuse(where, error, "\"stem\" has the width %d, must be 1 to 8192",
                           image->stem_width[i]);
+    for (int32_t i = 0; i < image->stem_layers; i++)
+        if (image->blocks[i] < 0 || image->blocks[i] > SEAM_MAX_BLOCKS)
+            return refuse(where, error, "\"blocks\" has %d, must be 0 to %d", image->blocks[i],
+                          SEAM_MAX_BLOCKS);
     if (image->stem_width[image->stem_layers - 1] != c->dim)
         return refuse(where, error, "\"stem\" ends with %d, must end with \"dim\" (%d)",
                       image->stem_width[image->stem_layers - 1], c->dim);

@@ -6,11 +6,13 @@
 //
 //   a_0 = (pixels - mean) / std                            [images, size, size, channels]
 //   h_l = conv3x3, stride 2, pad 1 (a_l; w_l, b_l)         [images, size / 2^(l+1), ., width_l]
-//   a_{l+1} = gelu(h_l), but not after the last
-//   f = for each picture: the learnt summary [dim], then h_last as grid^2 rows of dim (row by row)
+//   a_{l+1} = gelu(h_l), but not after the last; then blocks_l residual blocks (conv_block.c)
+//   f = for each picture: the learnt summary [dim], then a_layers as grid^2 rows of dim (row by
+//   row)
 //
-// Backward walks the same chain: dw_l, db_l from (a_l, dh_l); dh_{l-1} = conv^T(dh_l; w_l) *
-// gelu'(h_{l-1}); the summary collects the gradient of the first row of every picture.
+// Backward walks the same chain: the blocks', then dw_l, db_l from (a_l, dh_l) and dh_{l-1} =
+// conv^T(dh_l; w_l) * gelu'(h_{l-1}); the summary collects the gradient of the first row of every
+// picture.
 #include "core/layers/image_embed.h"
 
 #include <stdio.h>
@@ -38,6 +40,11 @@ void seam_image_embed_declare(SeamImageEmbed *e, SeamParams *params, const SeamC
             seam_params_declare(params, name, SEAM_INIT_LINEAR, true, e->width[l], 3, 3, in);
         snprintf(name, sizeof name, "embed.%s.stem.%d.bias", m->name, l);
         e->bias[l] = seam_params_declare(params, name, SEAM_INIT_ZERO, false, e->width[l], 0, 0, 0);
+        e->blocks[l] = m->image.blocks[l];
+        for (int32_t i = 0; i < e->blocks[l]; i++) {
+            snprintf(name, sizeof name, "embed.%s.stem.%d.block.%d", m->name, l, i);
+            seam_conv_block_declare(&e->block[l][i], params, name, e->width[l]);
+        }
     }
     snprintf(name, sizeof name, "embed.%s.summary", m->name);
     e->summary = seam_params_declare(params, name, SEAM_INIT_SMALL, false, e->dim, 0, 0, 0);
@@ -69,6 +76,23 @@ static size_t largest_level(const SeamImageEmbed *e, int32_t images, int32_t l) 
     return most;
 }
 
+// The blocks after layer l, on its output x in place.
+static SeamStatus blocks_forward(const SeamImageEmbed *e, SeamRun *run, int32_t images, int32_t l,
+                                 float *x, SeamImageEmbedSaved *saved) {
+    for (int32_t i = 0; i < e->blocks[l]; i++)
+        SEAM_TRY(seam_conv_block_forward(&e->block[l][i], run, images, e->size >> (l + 1), x,
+                                         saved ? &saved->block[l][i] : NULL));
+    return SEAM_OK;
+}
+
+static SeamStatus blocks_backward(const SeamImageEmbed *e, SeamRun *run, int32_t l,
+                                  const SeamImageEmbedSaved *saved, float *dx) {
+    for (int32_t i = e->blocks[l] - 1; i >= 0; i--)
+        SEAM_TRY(seam_conv_block_backward(&e->block[l][i], run, saved->images, e->size >> (l + 1),
+                                          &saved->block[l][i], dx));
+    return SEAM_OK;
+}
+
 // The stem in two buffers by turns.
 static SeamStatus stem_forward(const SeamImageEmbed *e, SeamRun *run, int32_t images,
                                const uint8_t *pixels, const float **out) {
@@ -85,13 +109,14 @@ static SeamStatus stem_forward(const SeamImageEmbed *e, SeamRun *run, int32_t im
         SEAM_TRY(k->conv(&conv, buffer[l & 1], e->weight[l]->data, e->bias[l]->data, y));
         if (l + 1 < e->layers)
             SEAM_TRY(k->gelu(level_size(e, images, l + 1), y, y));
+        SEAM_TRY(blocks_forward(e, run, images, l, y, NULL));
     }
     *out = buffer[e->layers & 1];
     return SEAM_OK;
 }
 
-// The same, keeping what the backward pass reads; the output comes last in the arena and may be
-// released.
+// The same, keeping what the backward pass reads. Without blocks after the last layer the output
+// comes last in the arena and may be released, down to *kept.
 static SeamStatus stem_forward_train(const SeamImageEmbed *e, SeamRun *run, int32_t images,
                                      const uint8_t *pixels, SeamImageEmbedSaved *saved,
                                      size_t *kept, const float **out) {
@@ -113,12 +138,15 @@ static SeamStatus stem_forward_train(const SeamImageEmbed *e, SeamRun *run, int3
             return SEAM_NO_MEMORY;
         SEAM_TRY(k->conv(&conv, x, e->weight[l]->data, e->bias[l]->data, h));
         x = h;
-        if (l + 1 == e->layers)
-            break;
-        saved->pre[l] = h;
-        if (!(x = SEAM_NEW(run->arena, float, size)))
-            return SEAM_NO_MEMORY;
-        SEAM_TRY(k->gelu(size, h, x));
+        if (l + 1 < e->layers) {
+            saved->pre[l] = h;
+            if (!(x = SEAM_NEW(run->arena, float, size)))
+                return SEAM_NO_MEMORY;
+            SEAM_TRY(k->gelu(size, h, x));
+        }
+        SEAM_TRY(blocks_forward(e, run, images, l, x, saved));
+        if (e->blocks[l] > 0)
+            *kept = seam_arena_mark(run->arena);
     }
     *out = x;
     return SEAM_OK;
@@ -190,6 +218,8 @@ SeamStatus seam_image_embed_backward(const SeamImageEmbed *e, SeamRun *run,
         memcpy(dh + s * cells * e->dim, df + e->dim, cells * e->dim * sizeof *dh);
     }
     for (int32_t l = e->layers - 1; l >= 0; l--) {
+        if (l + 1 == e->layers) // elsewhere before gelu's
+            SEAM_TRY(blocks_backward(e, run, l, saved, dh));
         SeamConv conv = stem_conv(e, images, l);
         SEAM_TRY(k->conv_backward_weights(&conv, saved->input[l], dh, e->weight[l]->grad,
                                           e->bias[l]->grad));
@@ -197,11 +227,24 @@ SeamStatus seam_image_embed_backward(const SeamImageEmbed *e, SeamRun *run,
             break;
         float *da = buffer[(l - 1) & 1];
         SEAM_TRY(k->conv_backward_data(&conv, e->weight[l]->data, dh, da));
+        SEAM_TRY(blocks_backward(e, run, l - 1, saved, da));
         SEAM_TRY(k->gelu_backward(level_size(e, images, l), saved->pre[l - 1], da, da));
         dh = da;
     }
     seam_arena_release(run->arena, mark);
     return SEAM_OK;
+}
+
+static size_t blocks_bytes(const SeamImageEmbed *e, int32_t images, bool train) {
+    size_t bytes = 0, scratch = 0;
+    for (int32_t l = 0; l < e->layers; l++)
+        for (int32_t i = 0; i < e->blocks[l]; i++) {
+            size_t kept, one = seam_conv_block_bytes(&e->block[l][i], images, e->size >> (l + 1),
+                                                     train, &kept);
+            bytes += kept;
+            scratch = one > scratch ? one : scratch;
+        }
+    return bytes + scratch;
 }
 
 size_t seam_image_embed_bytes(const SeamImageEmbed *e, int32_t images, bool train) {
@@ -215,5 +258,5 @@ size_t seam_image_embed_bytes(const SeamImageEmbed *e, int32_t images, bool trai
                  (train ? seam_arena_bytes(largest_level(e, images, 1 + i), sizeof(float)) : 0);
     for (int32_t l = 0; train && l <= e->layers; l++)
         bytes += 2 * seam_arena_bytes(level_size(e, images, l), sizeof(float));
-    return bytes;
+    return bytes + blocks_bytes(e, images, train);
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Pictures to features: a small convolutional stem, one token a cell, a learnt summary token in
-// front. It owns the parameters "embed.MODALITY.*" of an image modality. It does not scale or crop
+// Pictures to features: a small convolutional stem, with residual blocks where the configuration
+// asks for them, one token a cell, a learnt summary token in front. It owns the parameters "embed.MODALITY.*" of an image modality. It does not scale or crop
 // pictures (core/vision.h) and does not project (project.h).
 #pragma once
 
+#include "core/layers/conv_block.h"
 #include "core/layers/project.h"
 
 typedef struct {
@@ -13,6 +14,8 @@ typedef struct {
     float mean[4], inverse_std[4];     // of bytes, 0 .. 255
     SeamTensor *weight[SEAM_MAX_STEM]; // "embed.NAME.stem.L.weight" [out, 3, 3, in]
     SeamTensor *bias[SEAM_MAX_STEM];   // "embed.NAME.stem.L.bias" [out]
+    int32_t blocks[SEAM_MAX_STEM];     // after each layer
+    SeamConvBlock block[SEAM_MAX_STEM][SEAM_MAX_BLOCKS]; // "embed.NAME.stem.L.block.I.*"
     SeamTensor *summary;               // "embed.NAME.summary" [dim]
 } SeamImageEmbed;
 
@@ -20,6 +23,7 @@ typedef struct {
     int32_t images;
     float *input[SEAM_MAX_STEM]; // what each convolution read [images, h, h, in]
     float *pre[SEAM_MAX_STEM];   // what it gave before gelu; NULL for the last
+    SeamConvBlockSaved block[SEAM_MAX_STEM][SEAM_MAX_BLOCKS];
     SeamProjectSaved project;    // of the stage that follows (model.h)
 } SeamImageEmbedSaved;
 

@@ -10,7 +10,7 @@ static const char config_text[] =
     "3,\"gate_threshold\":0.02,"
     "\"fusion_layers\":1,\"fusion_neighbours\":8,\"fusion_width\":96,\"window\":1.0,\"modalities\":"
     "["
-    "{\"name\":\"video\",\"front\":\"image\",\"channels\":1,\"size\":192,\"stem\":[12,24,48,96],"
+    "{\"name\":\"video\",\"front\":\"image\",\"channels\":1,\"size\":192,\"stem\":[12,24,48,96],\"blocks\":[0,1,2,0],"
     "\"delta_rank\":4,\"arc_on\":0.02},"
     "{\"name\":\"sensors\",\"front\":\"sensor\",\"channels\":2,\"channel_names\":[\"current\","
     "\"flow\"],\"rate\":10,\"patch\":10,"

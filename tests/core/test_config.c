@@ -20,6 +20,8 @@ static void test_round_trip(void) {
     g_assert_cmpfloat(config.modality[1].std[0], ==, 30.1f);
     g_autofree char *text = seam_config_print(&config);
     g_assert_nonnull(strstr(text, "\"gate_threshold\": 0.02,"));
+    g_assert_cmpint(config.modality[0].image.blocks[2], ==, 2);
+    g_assert_nonnull(strstr(text, "\"blocks\""));
     g_assert_true(seam_config_parse(&again, text, "printed", &error));
     g_assert_cmpmem(&config, sizeof config, &again, sizeof again);
     g_autofree char *reprinted = seam_config_print(&again);
@@ -46,6 +48,20 @@ static void test_boxes(void) {
     g_autofree char *printed = seam_config_print(&config);
     g_assert_true(seam_config_parse(&again, printed, "printed", &error));
     g_assert_cmpmem(&config, sizeof config, &again, sizeof again);
+}
+
+// Bundles from before there were blocks are read, and printed as they were.
+static void test_no_blocks(void) {
+    static const char blocks[] = "\"blocks\":[0,1,2,0],";
+    const char *at = strstr(config_text, blocks);
+    g_assert_nonnull(at);
+    g_autofree char *text =
+        g_strdup_printf("%.*s%s", (int)(at - config_text), config_text, at + strlen(blocks));
+    g_assert_true(seam_config_parse(&config, text, "old", NULL));
+    for (int32_t i = 0; i < SEAM_MAX_STEM; i++)
+        g_assert_cmpint(config.modality[0].image.blocks[i], ==, 0);
+    g_autofree char *printed = seam_config_print(&config);
+    g_assert_null(strstr(printed, "blocks"));
 }
 
 static void test_lookups(void) {
@@ -97,6 +113,10 @@ static const struct {
     {"\"channels\":1", "\"channels\":2", "modalities[0]: \"channels\" is 2"},
     {"\"size\":192", "\"size\":200", "\"size\" is 200, must be a multiple of 16"},
     {"48,96]", "48,90]", "\"stem\" ends with 90"},
+    {"[0,1,2,0]", "[0,1,2]", "\"blocks\" has 3 items, must have 4"},
+    {"[0,1,2,0]", "[0,1,9,0]", "\"blocks\" must hold whole numbers from 0 to 8"},
+    {"[0,1,2,0]", "[0,1,-1,0]", "\"blocks\" must hold whole numbers from 0 to 8"},
+    {"[0,1,2,0]", "[0,1,\"a\",0]", "\"blocks\" must hold whole numbers from 0 to 8"},
     {"[12,", "[0,", "\"stem\" must hold whole numbers"},
     {"\"delta_rank\":4", "\"delta_rank\":97", "\"delta_rank\" is 97"},
     {"\"current\",\"flow\"", "\"current\"", "\"channel_names\" has 1 items, must have 2"},
@@ -151,6 +171,7 @@ int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/config/round-trip", test_round_trip);
     g_test_add_func("/config/boxes", test_boxes);
+    g_test_add_func("/config/no-blocks", test_no_blocks);
     g_test_add_func("/config/lookups", test_lookups);
     g_test_add_func("/config/presets", test_presets);
     g_test_add_func("/config/refused", test_refused);

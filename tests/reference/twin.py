@@ -40,7 +40,18 @@ def place(modality, domain, t=0.0, x=0.0, y=0.0, channel=0):
     return {"t": t, "x": x, "y": y, "channel": channel, "modality": modality, "domain": domain}
 
 
+def conv(p, name, x, stride):
+    return F.conv2d(x, p[name + ".weight"].permute(0, 3, 1, 2), p[name + ".bias"], stride=stride, padding=1)
+
+
 # ---- 1. dynamic embedding -----------------------------------------------------------------------------------------------------
+
+
+def conv_block(p, name, x):
+    """x [images, width, side, side]."""
+    h = norm(p, name + ".norm", x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+    g = gelu(conv(p, name + ".conv", h, 1)).permute(0, 2, 3, 1)
+    return x + linear(p, name + ".out", g).permute(0, 3, 1, 2)
 
 
 def image_features(p, config, m, pixels, times):
@@ -51,9 +62,10 @@ def image_features(p, config, m, pixels, times):
     a = ((pixels - mean) / std).permute(0, 3, 1, 2)
     layers = len(modality["stem"])
     for layer in range(layers):
-        weight = p[f"{prefix}stem.{layer}.weight"].permute(0, 3, 1, 2)
-        a = F.conv2d(a, weight, p[f"{prefix}stem.{layer}.bias"], stride=2, padding=1)
+        a = conv(p, f"{prefix}stem.{layer}", a, 2)
         a = gelu(a) if layer < layers - 1 else a
+        for block in range(modality.get("blocks", [0] * layers)[layer]):
+            a = conv_block(p, f"{prefix}stem.{layer}.block.{block}", a)
     rows, places, sequence = [], [], []
     grid = a.shape[-1]
     for s in range(len(times)):
