@@ -239,10 +239,17 @@ static const char *plain_label(const char *label) {
     return label;
 }
 
-// "Burn-Through" and "burn_through" are one class.
+static char *fold(const char *name) { return g_strdelimit(g_ascii_strdown(name, -1), " -", '_'); }
+
+// "Burn-Through" and "burn_through" are one class, whichever of them the model has.
 static int32_t find_class(const SeamConfig *config, const char *label) {
-    g_autofree char *low = g_ascii_strdown(plain_label(label), -1);
-    return seam_config_class(config, g_strdelimit(low, " -", '_'));
+    g_autofree char *wanted = fold(plain_label(label));
+    for (int32_t c = 0; c < config->n_classes; c++) {
+        g_autofree char *name = fold(config->class_name[c]);
+        if (strcmp(name, wanted) == 0)
+            return c;
+    }
+    return -1;
 }
 
 void seam_record_set_label(SeamRecord *record, const SeamConfig *config, const char *label) {

@@ -83,10 +83,12 @@ static void test_labels(void) {
         const char *label;
         int32_t class_index;
         bool defect;
-    } cases[] = {{"good_weld", 0, false}, {"OK", 0, false}, {"something else", -1, true}, {"", -1, false}};
+    } cases[] = {{"good_weld", 0, false}, {"OK", 0, false}, {"something else", -1, true}, {"", -1, false},
+                 {"rolled-in_scale", 1, true}, {"Rolled in Scale", 1, true}};
     SeamConfig config = small_config();
-    config.n_classes = 1;
+    config.n_classes = 2;
     g_strlcpy(config.class_name[0], "good", SEAM_NAME_LENGTH);
+    g_strlcpy(config.class_name[1], "Rolled-in scale", SEAM_NAME_LENGTH);
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         SeamRecord record = {0};
         seam_record_set_label(&record, &config, cases[i].label);
