@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // Augmentation. Pictures: out(u) = light(in(1/2 + shift + (u - 1/2) * scale)), u in 0..1 each way, bilinear, edges repeated; light(v) = contrast * (v^gamma -
-// 1/2) + 1/2 + brightness, as a table of 256 bytes. Samples: x -> gain * x + offset + noise, a gain and an offset a channel.
+// 1/2) + 1/2 + brightness, as a table of 256 bytes; then mirrored or turned by quarters. A rectangle may be erased to the picture's mean (Zhong 2020, "Random
+// erasing"). What older recipes do not ask for draws no lot, so that they keep their bits. Samples: x -> gain * x + offset + noise, a gain and an offset a channel.
 #include "core/train/augment.h"
 
 #include <math.h>
@@ -9,11 +10,28 @@
 
 typedef struct {
     float dx, dy, scale;
-    bool flip;
+    bool flip, flip_vertical; // of the source's axes
+    bool transpose;           // then rows become columns
 } Frame;
+
+typedef struct {
+    float x0, y0, x1, y1; // shares of the side
+} Rectangle;
 
 static double both_ways(SeamRandom *random, double most) {
     return most > 0 ? seam_random_range(random, -most, most) : 0;
+}
+
+// A quarter turn is a transposition and a mirror.
+static Frame draw_frame(const SeamAugment *a, SeamRandom *random) {
+    Frame f = {.dx = (float)both_ways(random, a->shift), .dy = (float)both_ways(random, a->shift), .scale = (float)exp(both_ways(random, a->scale)),
+               .flip = seam_random_uniform(random) < 0.5 && a->flip};
+    f.flip_vertical = a->flip_vertical && seam_random_uniform(random) < 0.5;
+    int32_t turns = a->rotate ? seam_random_below(random, 4) : 0;
+    f.transpose = turns & 1;
+    f.flip ^= turns == 1 || turns == 2;
+    f.flip_vertical ^= turns == 2 || turns == 3;
+    return f;
 }
 
 static void make_light(const SeamAugment *a, SeamRandom *random, uint8_t table[256]) {
@@ -39,16 +57,16 @@ static void make_axis(int32_t size, float shift, float scale, bool flip, int32_t
 static void warp(const Frame *f, int32_t size, int32_t channels, const uint8_t *light, const uint8_t *in, uint8_t *out) {
     int32_t x[2048], xs[2048], y[2048], ys[2048];
     make_axis(size, f->dx, f->scale, f->flip, x, xs);
-    make_axis(size, f->dy, f->scale, false, y, ys);
-    for (int32_t r = 0; r < size; r++) {
-        const uint8_t *top = in + (size_t)y[r] * size * channels, *low = top + (size_t)size * channels;
-        for (int32_t i = 0; i < size; i++)
-            for (int32_t c = 0; c < channels; c++) {
-                int32_t at = x[i] * channels + c, next = at + channels;
-                int32_t a = top[at] * (256 - xs[i]) + top[next] * xs[i], b = low[at] * (256 - xs[i]) + low[next] * xs[i];
-                *out++ = light[(a * (256 - ys[r]) + b * ys[r] + 32768) >> 16];
+    make_axis(size, f->dy, f->scale, f->flip_vertical, y, ys);
+    for (int32_t r = 0; r < size; r++)
+        for (int32_t i = 0; i < size; i++) {
+            int32_t column = f->transpose ? r : i, row = f->transpose ? i : r, share = xs[column], share_y = ys[row];
+            const uint8_t *top = in + ((size_t)y[row] * size + x[column]) * channels, *low = top + (size_t)size * channels;
+            for (int32_t c = 0; c < channels; c++, top++, low++) {
+                int32_t a = top[0] * (256 - share) + top[channels] * share, b = low[0] * (256 - share) + low[channels] * share;
+                *out++ = light[(a * (256 - share_y) + b * share_y + 32768) >> 16];
             }
-    }
+        }
 }
 
 // Sum of four uniform bytes, less its mean: near enough to a normal, variance 4 (256^2 - 1) / 12.
@@ -67,28 +85,61 @@ static void add_noise(SeamRandom *random, float sigma, size_t n, uint8_t *x) {
     }
 }
 
-// What is left of a box in the new frame; false when less than a third is.
-static bool move_box(const Frame *f, SeamBox *b) {
+// An area of a 50th to a fifth of the picture, at most three times as long as wide; nothing where it is not drawn.
+static Rectangle draw_erased(const SeamAugment *a, SeamRandom *random) {
+    if (!(a->erase > 0) || !(seam_random_uniform(random) < a->erase))
+        return (Rectangle){0};
+    double area = seam_random_range(random, 0.02, 0.2), aspect = exp(both_ways(random, log(3)));
+    float w = (float)sqrt(area * aspect), h = (float)sqrt(area / aspect);
+    float x = (float)seam_random_range(random, 0, 1 - w), y = (float)seam_random_range(random, 0, 1 - h);
+    return (Rectangle){x, y, x + w, y + h};
+}
+
+static void erase(const Rectangle *r, int32_t size, int32_t channels, uint8_t *x) {
+    int32_t left = (int32_t)(r->x0 * size), right = (int32_t)(r->x1 * size), top = (int32_t)(r->y0 * size), bottom = (int32_t)(r->y1 * size);
+    for (int32_t c = 0; c < channels && right > left && bottom > top; c++) {
+        int64_t sum = 0, pixels = (int64_t)size * size;
+        for (int64_t i = 0; i < pixels; i++)
+            sum += x[i * channels + c];
+        for (int32_t i = top; i < bottom; i++)
+            for (int32_t j = left; j < right; j++)
+                x[((size_t)i * size + j) * channels + c] = (uint8_t)((sum + pixels / 2) / pixels);
+    }
+}
+
+static void mirror(float *low, float *high) {
+    float swap = *low;
+    *low = 1 - *high;
+    *high = 1 - swap;
+}
+
+static float overlap(float a0, float a1, float b0, float b1) {
+    return fmaxf(fminf(a1, b1) - fmaxf(a0, b0), 0);
+}
+
+// What is left of a box in the new frame; false when less than a third of it can be seen.
+static bool move_box(const Frame *f, const Rectangle *erased, SeamBox *b) {
     float area = b->w * b->h / (f->scale * f->scale);
     float x0 = 0.5f + (b->x - b->w / 2 - 0.5f - f->dx) / f->scale, x1 = x0 + b->w / f->scale;
     float y0 = 0.5f + (b->y - b->h / 2 - 0.5f - f->dy) / f->scale, y1 = y0 + b->h / f->scale;
-    if (f->flip) {
-        float swap = x0;
-        x0 = 1 - x1;
-        x1 = 1 - swap;
-    }
-    x0 = fmaxf(x0, 0), y0 = fmaxf(y0, 0), x1 = fminf(x1, 1), y1 = fminf(y1, 1);
-    if (!(x1 > x0 && y1 > y0 && (x1 - x0) * (y1 - y0) > area / 3))
+    if (f->flip)
+        mirror(&x0, &x1);
+    if (f->flip_vertical)
+        mirror(&y0, &y1);
+    Rectangle r = f->transpose ? (Rectangle){y0, x0, y1, x1} : (Rectangle){x0, y0, x1, y1};
+    r = (Rectangle){fmaxf(r.x0, 0), fmaxf(r.y0, 0), fminf(r.x1, 1), fminf(r.y1, 1)};
+    float w = r.x1 - r.x0, h = r.y1 - r.y0;
+    float hidden = overlap(r.x0, r.x1, erased->x0, erased->x1) * overlap(r.y0, r.y1, erased->y0, erased->y1);
+    if (!(w > 0 && h > 0 && w * h - hidden > area / 3))
         return false;
-    b->x = (x0 + x1) / 2, b->y = (y0 + y1) / 2, b->w = x1 - x0, b->h = y1 - y0;
+    b->x = (r.x0 + r.x1) / 2, b->y = (r.y0 + r.y1) / 2, b->w = w, b->h = h;
     return true;
 }
 
 void seam_augment_picture(const SeamAugment *a, SeamRandom *random, int32_t size, int32_t channels, const uint8_t *in, uint8_t *out, SeamBox *box,
                           int32_t *n_boxes) {
     uint8_t light[256];
-    Frame f = {.dx = (float)both_ways(random, a->shift), .dy = (float)both_ways(random, a->shift), .scale = (float)exp(both_ways(random, a->scale)),
-               .flip = seam_random_uniform(random) < 0.5 && a->flip};
+    Frame f = draw_frame(a, random);
     make_light(a, random, light);
     if (size > 1 && size <= 2048)
         warp(&f, size, channels, light, in, out);
@@ -97,10 +148,12 @@ void seam_augment_picture(const SeamAugment *a, SeamRandom *random, int32_t size
     float sigma = (float)(a->noise * seam_random_uniform(random));
     if (sigma > 0.5f)
         add_noise(random, sigma, (size_t)size * size * channels, out);
+    Rectangle erased = draw_erased(a, random);
+    erase(&erased, size, channels, out);
     int32_t kept = 0;
     for (int32_t i = 0; i < *n_boxes; i++) {
         SeamBox b = box[i];
-        if (move_box(&f, &b))
+        if (move_box(&f, &erased, &b))
             box[kept++] = b;
     }
     *n_boxes = kept;

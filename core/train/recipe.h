@@ -14,6 +14,9 @@ typedef struct {
     double noise;                       // pictures: standard deviation of grey levels
     double shift, scale;                // pictures: share of the side; share of the size
     bool flip;                          // pictures: mirrored left to right half of the time
+    bool flip_vertical;                 // pictures: mirrored top to bottom half of the time
+    bool rotate;                        // pictures: turned by 0 to 3 quarters
+    double erase;                       // pictures: probability that a rectangle is set to the picture's mean
     double gain;                        // sensors and sound: log of the factor, standard deviation
     double sensor_noise;                // sensors and sound: share of the channel's std
     double time_shift;                  // share of the window by which a modality's clock may be off, each way

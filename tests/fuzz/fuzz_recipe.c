@@ -13,7 +13,8 @@ static void check_numbers(const SeamRecipe *r) {
     g_assert_true(t->steps >= 0 && t->batch >= 1 && t->frames >= 1 && t->eval_frames >= 0);
     g_assert_true(t->lr > 0 && t->warmup >= 0 && t->clip > 0 && t->ema >= 0 && t->ema < 1 && t->positive >= 1);
     g_assert_true(t->good_share >= 0 && t->good_share <= 1 && t->video_rate >= 0);
-    g_assert_true(a->noise >= 0 && a->shift >= 0 && a->scale >= 0 && a->time_shift <= 0.5 && a->channel_dropout < 1 && a->modality_dropout < 1);
+    g_assert_true(a->noise >= 0 && a->shift >= 0 && a->scale >= 0 && a->time_shift <= 0.5 && a->channel_dropout < 1 && a->modality_dropout < 1 &&
+                  a->erase >= 0 && a->erase <= 1);
     g_assert_true(r->validation >= 0 && r->calibration >= 0 && r->validation + r->calibration < 1);
     g_assert_true(r->false_reject > 0 && r->false_reject <= 0.5 && r->miss > 0 && r->miss <= 0.5);
     for (int32_t c = 0; c < r->config.n_classes; c++)
@@ -40,7 +41,7 @@ static const char whole[] =
     "{\"name\":\"sensors\",\"front\":\"sensor\",\"channels\":2,\"channel_names\":[\"current\",\"flow\"],\"rate\":10,\"patch\":10,\"time_bins\":10,"
     "\"fft\":8,\"bands\":4,\"arc_channel\":0,\"mean\":[120,3],\"std\":[30,1]}],\"classes\":[\"good\",\"porosity\"],"
     "\"tasks\":[{\"name\":\"classify\",\"kind\":\"classify\",\"rank\":8}]},\"split\":{\"by\":\"group\",\"validation\":0.2,\"calibration\":0.1},"
-    "\"augment\":{\"flip\":true,\"noise\":4,\"gain\":0.1,\"offset\":{\"flow\":2.5}},"
+    "\"augment\":{\"flip\":true,\"flip_vertical\":true,\"rotate\":true,\"erase\":0.25,\"noise\":4,\"gain\":0.1,\"offset\":{\"flow\":2.5}},"
     "\"train\":{\"steps\":5,\"batch\":2,\"lr\":0.5,\"seed\":7,\"class_weights\":{\"porosity\":3}},\"calibrate\":{\"false_reject\":0.1,\"miss\":0.2}}";
 
 FuzzSeed fuzz_seed(size_t index) {
