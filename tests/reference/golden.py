@@ -214,8 +214,8 @@ def metadata():
     return {"config": json.dumps(CONFIG), "balance": str(BALANCE), **{f"text.{i}": text for i, text in enumerate(TEXTS)}}
 
 
-def write(path, arrays):
-    header, offset = {"__metadata__": metadata()}, 0
+def write(path, arrays, about):
+    header, offset = {"__metadata__": about}, 0
     for name, array in arrays.items():
         header[name] = {"dtype": "F32", "shape": list(array.shape), "data_offsets": [offset, offset + array.nbytes]}
         offset += array.nbytes
@@ -236,10 +236,10 @@ def read(path):
     return about, {name: numpy.frombuffer(body[slice(*h["data_offsets"])], numpy.float32).reshape(h["shape"]) for name, h in header.items()}
 
 
-def check(path):
+def compare(title, path, made, expected):
     about, stored = read(path)
-    made, problems = make(), []
-    if about != metadata() or stored.keys() != made.keys():
+    problems = []
+    if about != expected or stored.keys() != made.keys():
         problems.append("the file has another configuration or other tensors: write it anew")
     for name in stored.keys() & made.keys():
         a, b = stored[name].astype(float), made[name].astype(float)
@@ -248,12 +248,12 @@ def check(path):
     print("1..1")
     for problem in problems:
         print("# " + problem)
-    print("not ok 1 golden vectors" if problems else "ok 1 golden vectors")
+    print(f"not ok 1 {title}" if problems else f"ok 1 {title}")
     return 1 if problems else 0
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     if sys.argv[1] == "--check":
-        sys.exit(check(sys.argv[2]))
-    write(sys.argv[1], make())
+        sys.exit(compare("golden vectors", sys.argv[2], make(), metadata()))
+    write(sys.argv[1], make(), metadata())
