@@ -21,13 +21,21 @@ typedef struct {
 } Options;
 
 static void show_training(void *user, const SeamTrainProgress *p) {
+    SeamProgressBar *bar = user;
+    const char *stage = p->pretraining ? "pretraining" : "training";
     char left[24];
     g_autofree char *detail = g_strdup_printf("step %" G_GINT64_FORMAT "  loss %.3f (class %.3f, place %.3f, balance %.2f)  right %.0f %%  %.1f windows/s  %s left",
                                               p->step, p->loss, p->classify, p->localise, p->balance, 100 * p->accuracy, p->windows_per_second,
                                               seam_progress_time(p->seconds_left, left));
-    if (p->resumed && p->step > 0 && ((SeamProgressBar *)user)->last_time == 0 && ((SeamProgressBar *)user)->last_percent < 0)
-        seam_progress_note(user, "going on from a checkpoint");
-    seam_progress_show(user, p->step, p->steps, detail);
+    g_autofree char *brief = g_strdup_printf("step %" G_GINT64_FORMAT "  loss %.3f (balance %.2f)  %.1f windows/s  %s left", p->step, p->loss, p->balance,
+                                             p->windows_per_second, seam_progress_time(p->seconds_left, left));
+    if (strcmp(bar->what, stage) != 0) {
+        seam_progress_end(bar);
+        seam_progress_begin(bar, stage, false);
+    }
+    if (p->resumed && p->step > 0 && bar->last_time == 0 && bar->last_percent < 0)
+        seam_progress_note(bar, "going on from a checkpoint");
+    seam_progress_show(bar, p->step, p->steps, p->pretraining ? brief : detail);
 }
 
 static void add_synth_option(JsonObject *synth, const char *name, JsonNode *node, gpointer user) {

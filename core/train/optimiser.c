@@ -33,6 +33,9 @@ void seam_optimiser_clear(SeamOptimiser *o) {
 }
 
 static bool moves(const SeamOptimiser *o, const SeamTensor *t) {
+    for (const char *const *prefix = o->still; prefix && *prefix; prefix++)
+        if (g_str_has_prefix(t->name, *prefix))
+            return false;
     return !o->only || g_str_has_prefix(t->name, o->only);
 }
 

@@ -11,6 +11,7 @@ typedef struct {
     float *m, *v, *mean; // [params->size]
     double weight_decay, clip, ema;
     const char *only;    // NULL, or: only tensors whose name begins like this move
+    const char *const *still; // NULL, or: tensors whose name begins like one of these do not; NULL-terminated
     int64_t step;        // steps done
 } SeamOptimiser;
 

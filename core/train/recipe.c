@@ -23,6 +23,7 @@ typedef struct {
 
 #define AUGMENT(field) offsetof(SeamAugment, field)
 #define TRAIN(field) offsetof(SeamTrainOptions, field)
+#define PRETRAIN(field) offsetof(SeamPretrainOptions, field)
 
 static const Field augment_fields[] = {
     {"brightness", NUMBER, AUGMENT(brightness), 0, 1, 0.1},
@@ -67,6 +68,15 @@ static const Field train_fields[] = {
     {"checkpoint_seconds", NUMBER, TRAIN(checkpoint_seconds), 0, 1e6, 60},
     {"seed", OTHER, 0, 0, 0, 0},
     {"class_weights", OTHER, 0, 0, 0, 0},
+    {NULL, OTHER, 0, 0, 0, 0},
+};
+
+static const Field pretrain_fields[] = {
+    {"steps", WHOLE64, PRETRAIN(steps), 0, 1e9, 1000},
+    {"batch", WHOLE, PRETRAIN(batch), 1, 4096, 16},
+    {"mask", NUMBER, PRETRAIN(mask), 0.05, 0.95, 0.6},
+    {"lr", NUMBER, PRETRAIN(lr), 1e-8, 1, 1e-3},
+    {"warmup", NUMBER, PRETRAIN(warmup), 0, 1e6, 100},
     {NULL, OTHER, 0, 0, 0, 0},
 };
 
@@ -260,8 +270,18 @@ static bool read_train(SeamRecipe *r, JsonObject *root, const char *where, GErro
                           seam_json_double(calibrate, where, "miss", false, 1e-6, 0.5, &r->miss, error));
 }
 
+static bool read_pretrain(SeamRecipe *r, JsonObject *root, const char *where, GError **error) {
+    JsonObject *pretrain = NULL;
+    if (!seam_json_object(root, where, "pretrain", false, &pretrain, error) ||
+        !read_fields(pretrain, pretrain_fields, (char *)&r->pretrain, where, error))
+        return false;
+    if (!pretrain)
+        r->pretrain.steps = 0;
+    return true;
+}
+
 static bool read_root(SeamRecipe *r, JsonObject *root, const char *where, GError **error) {
-    static const char *const names[] = {"name", "preset", "config", "synth", "split", "augment", "train", "calibrate", NULL};
+    static const char *const names[] = {"name", "preset", "config", "synth", "split", "augment", "pretrain", "train", "calibrate", NULL};
     const char *name = "model";
     JsonObject *synth = NULL;
     if (!known_fields(root, NULL, names, where, error) || !seam_json_string(root, where, "name", true, &name, error) ||
@@ -269,7 +289,8 @@ static bool read_root(SeamRecipe *r, JsonObject *root, const char *where, GError
         return false;
     r->name = g_strdup(name);
     r->synth = synth ? json_object_ref(synth) : NULL;
-    return read_config(r, root, where, error) && read_split(r, root, where, error) && read_train(r, root, where, error);
+    return read_config(r, root, where, error) && read_split(r, root, where, error) && read_pretrain(r, root, where, error) &&
+           read_train(r, root, where, error);
 }
 
 SeamRecipe *seam_recipe_parse(const char *text, const char *where, GError **error) {

@@ -41,6 +41,14 @@ typedef struct {
     uint64_t seed;
 } SeamTrainOptions;
 
+// The stage before the training, in which the model tells what is hidden from it; no steps: there is none.
+typedef struct {
+    int64_t steps;
+    int32_t batch;
+    double mask;       // share of the tokens that are hidden
+    double lr, warmup;
+} SeamPretrainOptions;
+
 typedef struct {
     char *path, *name;
     char *hash;              // of the file's text, 16 hex digits: a checkpoint fits one recipe only
@@ -50,6 +58,7 @@ typedef struct {
     double validation, calibration; // shares of the groups
     char *group, *group_pattern;    // what names groups (core/train/dataset.h: SeamGrouping), or NULL
     SeamAugment augment;
+    SeamPretrainOptions pretrain;
     SeamTrainOptions train;
     double false_reject, miss;
 } SeamRecipe;

@@ -12,6 +12,7 @@
 #include "core/train/losses.h"
 #include "core/train/losses_boxes.h"
 #include "core/train/pass.h"
+#include "core/train/pretrain.h"
 #include "core/train/schedule.h"
 
 static const double candidate_step = 0.25; // of a window, between the places where windows may begin
@@ -33,6 +34,7 @@ typedef struct {
     SeamBatch *batch;
     SeamOptimiser optimiser;
     uint64_t lot; // names the stream of what is drawn
+    int64_t pretrained; // steps of the stage before, in this run
     GArray *candidate[SEAM_MAX_CLASSES]; // of Candidate
     SeamTrainProgress shown;
     double loss, classify, localise, balance, accuracy; // of the last step
@@ -271,7 +273,7 @@ static bool loop(Trainer *t, const SeamTrainRun *how, const char *key, GError **
         if (!seam_status_check(step(t, how), what, error))
             return false;
         show(t, how, begun_step, begun);
-        bool stop = how->stop_after > 0 && t->optimiser.step - begun_step >= how->stop_after;
+        bool stop = how->stop_after > 0 && t->optimiser.step - begun_step + t->pretrained >= how->stop_after;
         if (!keep_checkpoint(t, how, key, &last, stop, error) || stop)
             return false;
     }
@@ -339,6 +341,16 @@ static bool resume(Trainer *t, const SeamTrainRun *how, const char *key, GError 
     return !broken;
 }
 
+// A training that is on its way has its pretraining behind it, and so has a model to go on from.
+static bool pretrain(Trainer *t, const SeamPart *part, const SeamTrainRun *how, const char *key, GError **error) {
+    if (t->recipe->pretrain.steps == 0 || t->shown.resumed || how->start)
+        return true;
+    if (!seam_pretrain(t->model, t->recipe, t->data, part, &t->run, key, how, &t->pretrained, error))
+        return false;
+    memcpy(t->optimiser.mean, t->model->params->data, t->model->params->size * sizeof *t->optimiser.mean);
+    return true;
+}
+
 static void clear_trainer(Trainer *t) {
     for (int32_t c = 0; c < SEAM_MAX_CLASSES; c++)
         if (t->candidate[c])
@@ -353,8 +365,8 @@ SeamModel *seam_train(const SeamRecipe *recipe, const SeamConfig *config, const 
     Trainer t = {.recipe = recipe, .data = data, .model = how->start, .run = {.kernels = kernels}};
     g_autofree char *key = checkpoint_key(&t, part, how);
     t.run.arena = &t.arena;
-    bool ok = prepare(&t, config, part, how, error) && resume(&t, how, key, error) && loop(&t, how, key, error) &&
-              round_to_half(t.model, t.optimiser.mean, kernels, error);
+    bool ok = prepare(&t, config, part, how, error) && resume(&t, how, key, error) && pretrain(&t, part, how, key, error) &&
+              loop(&t, how, key, error) && round_to_half(t.model, t.optimiser.mean, kernels, error);
     clear_trainer(&t);
     if (!ok && !how->start)
         seam_model_free(t.model);

@@ -13,6 +13,7 @@ typedef struct {
     double loss, classify, localise, balance; // running means
     double accuracy;                          // of windows drawn, running mean
     double windows_per_second, seconds_left;
+    bool pretraining;                         // the stage before the training (pretrain.h): its steps and loss
     bool resumed;                             // this run went on from a checkpoint
 } SeamTrainProgress;
 
@@ -22,12 +23,12 @@ typedef struct {
     SeamModel *start;        // NULL, or a model (with gradients) to go on from; it is the result then
     void (*progress)(void *user, const SeamTrainProgress *progress); // may be NULL
     void *user;
-    int64_t stop_after;      // leave after so many steps of this run, checkpoint written (0: never); for tests
+    int64_t stop_after;      // of both stages: leave after so many steps of this run, checkpoint written (0: never); for tests
 } SeamTrainRun;
 
 // Measures mean and std of every modality that the recipe does not give them for, on the training records, into config.
 void seam_train_measure(SeamConfig *config, uint32_t given, const SeamDataset *data, const SeamPart *part);
-// Trains on the records of SEAM_PART_TRAIN. The model's parameters are the running means, rounded to half precision, as they will be on disk.
+// Trains on the records of SEAM_PART_TRAIN, after the recipe's pretraining unless it goes on from a model. The model's parameters are the running means, rounded to half precision, as they will be on disk.
 // NULL with an error, or without one when stop_after ended it.
 SeamModel *seam_train(const SeamRecipe *recipe, const SeamConfig *config, const SeamDataset *data, const SeamPart *part, const SeamKernels *kernels,
                       const SeamTrainRun *how, GError **error);

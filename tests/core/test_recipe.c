@@ -32,6 +32,7 @@ static void test_defaults(void) {
     g_assert_cmpfloat(r->train.lr, ==, 1e-3);
     g_assert_cmpfloat(r->train.class_weight[1], ==, 1);
     g_assert_cmpuint(r->train.seed, ==, 1);
+    g_assert_cmpint(r->pretrain.steps, ==, 0); // there is no such stage
     g_assert_cmpfloat(r->augment.modality_dropout, ==, 0.25);
     g_assert_false(r->augment.flip || r->augment.flip_vertical || r->augment.rotate || r->augment.erase > 0);
     g_assert_cmpfloat(r->validation, ==, 0.15);
@@ -45,6 +46,7 @@ static void test_given(void) {
     SeamRecipe *r = parse("{\"name\":\"weld\",\"_note\":\"a remark\",\"preset\":\"small\",\"synth\":{\"runs\":3}," CONFIG
                           ",\"split\":{\"by\":\"group\",\"validation\":0.2,\"calibration\":0},"
                           "\"augment\":{\"flip\":true,\"flip_vertical\":true,\"rotate\":true,\"erase\":0.3,\"noise\":0,\"offset\":{\"flow\":2.5},\"_why\":1},"
+                          "\"pretrain\":{\"batch\":3,\"mask\":0.75},"
                           "\"train\":{\"steps\":5,\"seed\":7,\"lr\":0.5,\"class_weights\":{\"porosity\":3}},"
                           "\"calibrate\":{\"false_reject\":0.1,\"miss\":0.2}}");
     g_assert_cmpint(r->config.dim, ==, 192);
@@ -56,6 +58,10 @@ static void test_given(void) {
     g_assert_cmpfloat(r->augment.noise, ==, 0);
     g_assert_cmpfloat(r->augment.offset[0][1], ==, 2.5);
     g_assert_cmpfloat(r->augment.offset[0][0], ==, 0);
+    g_assert_cmpint(r->pretrain.steps, ==, 1000);
+    g_assert_cmpint(r->pretrain.batch, ==, 3);
+    g_assert_cmpfloat(r->pretrain.mask, ==, 0.75);
+    g_assert_cmpfloat(r->pretrain.lr, ==, 1e-3);
     g_assert_cmpint(r->train.steps, ==, 5);
     g_assert_cmpuint(r->train.seed, ==, 7);
     g_assert_cmpfloat(r->train.class_weight[0], ==, 1);
@@ -110,6 +116,8 @@ static void test_refuses(void) {
         {"{\"name\":\"weld\"," CONFIG ",\"train\":{},\"augment\":{\"flip\":1}}", "flip"},
         {"{\"name\":\"weld\"," CONFIG ",\"train\":{},\"augment\":{\"noise\":101}}", "noise"},
         {"{\"name\":\"weld\"," CONFIG ",\"train\":{},\"augment\":{\"erase\":1.5}}", "erase"},
+        {"{\"name\":\"weld\"," CONFIG ",\"train\":{},\"pretrain\":{\"mask\":1}}", "mask"},
+        {"{\"name\":\"weld\"," CONFIG ",\"train\":{},\"pretrain\":{\"masks\":0.5}}", "masks"},
         {"{\"name\":\"weld\"," CONFIG ",\"train\":{},\"augment\":{\"rotate\":90}}", "rotate"},
         {"{\"name\":\"weld\"," CONFIG ",\"train\":{},\"augment\":{\"offset\":{\"voltage\":1}}}", "voltage"},
         {"{\"name\":\"weld\"," CONFIG ",\"train\":{},\"split\":{\"by\":\"run\"}}", "by"},

@@ -15,6 +15,7 @@ static void check_numbers(const SeamRecipe *r) {
     g_assert_true(t->good_share >= 0 && t->good_share <= 1 && t->video_rate >= 0);
     g_assert_true(a->noise >= 0 && a->shift >= 0 && a->scale >= 0 && a->time_shift <= 0.5 && a->channel_dropout < 1 && a->modality_dropout < 1 &&
                   a->erase >= 0 && a->erase <= 1);
+    g_assert_true(r->pretrain.steps >= 0 && r->pretrain.batch >= 1 && r->pretrain.mask > 0 && r->pretrain.mask < 1 && r->pretrain.lr > 0);
     g_assert_true(r->validation >= 0 && r->calibration >= 0 && r->validation + r->calibration < 1);
     g_assert_true(r->false_reject > 0 && r->false_reject <= 0.5 && r->miss > 0 && r->miss <= 0.5);
     for (int32_t c = 0; c < r->config.n_classes; c++)
@@ -42,6 +43,7 @@ static const char whole[] =
     "\"fft\":8,\"bands\":4,\"arc_channel\":0,\"mean\":[120,3],\"std\":[30,1]}],\"classes\":[\"good\",\"porosity\"],"
     "\"tasks\":[{\"name\":\"classify\",\"kind\":\"classify\",\"rank\":8}]},\"split\":{\"by\":\"group\",\"validation\":0.2,\"calibration\":0.1},"
     "\"augment\":{\"flip\":true,\"flip_vertical\":true,\"rotate\":true,\"erase\":0.25,\"noise\":4,\"gain\":0.1,\"offset\":{\"flow\":2.5}},"
+    "\"pretrain\":{\"steps\":3,\"batch\":2,\"mask\":0.6,\"lr\":0.001,\"warmup\":1},"
     "\"train\":{\"steps\":5,\"batch\":2,\"lr\":0.5,\"seed\":7,\"class_weights\":{\"porosity\":3}},\"calibrate\":{\"false_reject\":0.1,\"miss\":0.2}}";
 
 FuzzSeed fuzz_seed(size_t index) {
