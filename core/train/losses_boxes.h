@@ -10,7 +10,7 @@
 // owner [side^2]: the box, or -1; target [side^2]: the score that the cell shall have, 0 where it owns none.
 void seam_boxes_assign(int32_t side, int32_t classes, const float *maps, int32_t n, const SeamBox *truth, int32_t *owner, float *target);
 
-// Of one picture, with the assignment held fixed. The loss is class_scale * (quality focal loss) + box_scale * (1 - GIoU, weighted by target);
+// Of one picture, with the assignment held fixed. The loss is class_scale * (cross-entropy of the scores) + box_scale * (1 - GIoU, weighted by target);
 // dmaps [classes + 4, side, side] = its gradient.
 double seam_boxes_loss(int32_t side, int32_t classes, const float *maps, const SeamBox *truth, const int32_t *owner, const float *target,
                        double class_scale, double box_scale, float *dmaps);

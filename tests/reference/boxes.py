@@ -4,7 +4,7 @@
     boxes.py FILE          writes them (safetensors)
     boxes.py --check FILE  makes them anew and compares; speaks TAP
 
-Written from the formulas of docs/architecture.md (TOOD's assignment, quality focal loss, GIoU), whole tensors at a time where the C code walks over
+Written from the formulas of docs/architecture.md (TOOD's assignment, cross-entropy, GIoU), whole tensors at a time where the C code walks over
 cells. tests/core/test_golden_boxes.c holds the C code against the file.
 """
 import sys
@@ -58,10 +58,10 @@ def assign(maps, truth, kind):
 def loss_of(maps, truth, kind, owner, target):
     y = F.one_hot(kind[owner.clamp(min=0)], CLASSES).T * torch.where(owner >= 0, target, torch.zeros_like(target))
     z = maps[:CLASSES].reshape(CLASSES, -1)
-    quality = (y - torch.sigmoid(z)) ** 2 * F.binary_cross_entropy_with_logits(z, y, reduction="none")
+    score = F.binary_cross_entropy_with_logits(z, y, reduction="sum")
     inside, union, hull = areas(cell_boxes(maps[CLASSES:]), truth[owner.clamp(min=0)])
     giou = inside / union - (hull - union) / hull
-    return CLASS_SCALE * quality.sum() + BOX_SCALE * (target * (1 - giou))[owner >= 0].sum()
+    return CLASS_SCALE * score + BOX_SCALE * (target * (1 - giou))[owner >= 0].sum()
 
 
 def find(maps):
