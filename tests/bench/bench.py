@@ -26,7 +26,8 @@ COPY_LEAST = 128  # SEAM_PROBE_COPY_LEAST
 PICTURES = 25  # of the clip, for the networks
 # Where core works once a decision and not once a frame: clocks, boxes, thresholds, and the result's words.
 DECISION_FILES = ("result.c", "weld.c", "decide.c", "offset.c")
-DECISION_FUNCTIONS = ("seam_verdict", "seam_window_result", "seam_decide", "seam_weld", "seam_offset", "seam_vision_boxes", "seam_boxes", "join_cells")
+DECISION_FUNCTIONS = ("seam_verdict", "seam_window_result", "seam_decide", "seam_weld", "seam_offset", "seam_vision_boxes", "find_boxes", "join_cells",
+                      "seam_boxes_find")
 
 
 def arguments():
