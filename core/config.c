@@ -189,6 +189,8 @@ static bool check_modality_fields(JsonObject *o, const char *where, SeamFront fr
                                "arc_channel", "channel_names", "columns", NULL},
         [SEAM_FRONT_TEXT] = {"name", "front", "channels", "delta_rank", "sparse", "arc_on", "mean",
                              "std", "buckets", "ngram_min", "ngram_max", "max_tokens", NULL},
+        [SEAM_FRONT_FEATURES] = {"name", "front", "channels", "delta_rank", "sparse", "arc_on",
+                                 "mean", "std", "tokens", NULL},
     };
     return seam_json_known(o, where, fields[front], error);
 }
@@ -200,8 +202,8 @@ static bool read_modality(JsonObject *o, const char *where, void *object, GError
     if (!read_one_of(o, where, "front", seam_config_front_names, &front, error) ||
         !check_modality_fields(o, where, (SeamFront)front, error) ||
         !read_name(o, where, "name", m->name, error) ||
-        !seam_json_int(o, where, "channels", front != SEAM_FRONT_TEXT, 0, SEAM_MAX_CHANNELS,
-                       &channels, error) ||
+        !seam_json_int(o, where, "channels", front != SEAM_FRONT_TEXT, 0,
+                       seam_config_most_channels((SeamFront)front), &channels, error) ||
         !seam_json_int(o, where, "delta_rank", false, 0, 8192, &rank, error))
         return false;
     m->front = (SeamFront)front;

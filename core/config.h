@@ -5,7 +5,7 @@
 //
 // The JSON has the fields of the structs below by their names, with these differences:
 //   "mixer"       "local", "global", or an array of them, the last of which also holds for the layers after it
-//   "modalities"  [{"name", "front": "image" | "sensor" | "text", "channels", and the fields of that front end,
+//   "modalities"  [{"name", "front": "image" | "sensor" | "text" | "features", "channels", and the fields of that front end,
 //                   "stem": [widths] for stem_layers and stem_width, "blocks": [a number a layer] (may be absent: none),
 //                   "channel_names": [...] and "columns": [...] (may be absent)}]
 //   "classes"     ["good", ...];  "tasks"  [{"name", "kind": "classify" | "localise" | "anomaly", and the fields of that kind}]
@@ -22,6 +22,7 @@
 enum {
     SEAM_MAX_MODALITIES = 8,
     SEAM_MAX_CHANNELS = 64,
+    SEAM_MAX_FEATURES = 512, // columns of a feature modality
     SEAM_MAX_CLASSES = 64,
     SEAM_MAX_COLUMN = 1024, // of a recording without names
     SEAM_MAX_LAYERS = 64,
@@ -32,7 +33,7 @@ enum {
     SEAM_NAME_LENGTH = 48, // bytes with the terminating 0
 };
 
-typedef enum { SEAM_FRONT_IMAGE, SEAM_FRONT_SENSOR, SEAM_FRONT_TEXT } SeamFront;
+typedef enum { SEAM_FRONT_IMAGE, SEAM_FRONT_SENSOR, SEAM_FRONT_TEXT, SEAM_FRONT_FEATURES } SeamFront;
 typedef enum { SEAM_MIXER_GLOBAL, SEAM_MIXER_LOCAL } SeamMixer;
 typedef enum { SEAM_TASK_CLASSIFY, SEAM_TASK_LOCALISE, SEAM_TASK_ANOMALY } SeamTaskKind;
 typedef enum { SEAM_BOXES_COMPONENTS, SEAM_BOXES_REGRESS } SeamBoxKind; // connected parts of the heat map; a box from each cell
@@ -65,18 +66,25 @@ typedef struct {
     int32_t max_tokens; // words of one text that are read; the newest are kept
 } SeamTextConfig;
 
+// Columns of a feature table, computed by others: one reading of `channels` values a window, cut into `tokens` runs of neighbouring
+// columns, as even as whole numbers allow. Each run becomes one token.
+typedef struct {
+    int32_t tokens; // 1 .. channels
+} SeamFeaturesConfig;
+
 typedef struct {
     char name[SEAM_NAME_LENGTH];
     SeamFront front;
-    int32_t channels;   // picture planes (1 grey, 3 RGB), sensor channels; 0 for text
+    int32_t channels;   // picture planes (1 grey, 3 RGB), sensor channels, columns of features; 0 for text
     int32_t delta_rank; // rank of this modality's own delta on the shared projection; 0: none
     bool sparse;        // comes now and then (photographs, text): its absence in a window is not a fault
     float arc_on;       // the level above which the arc burns (SeamLevel.value); 0: this modality does not say
-    float mean[SEAM_MAX_CHANNELS], std[SEAM_MAX_CHANNELS]; // input normalisation, in the channel's unit (pictures: of 0..255)
+    float mean[SEAM_MAX_FEATURES], std[SEAM_MAX_FEATURES]; // input normalisation, in the channel's unit (pictures: of 0..255)
     union {
         SeamImageConfig image;
         SeamSensorConfig sensor;
         SeamTextConfig text;
+        SeamFeaturesConfig features;
     };
 } SeamModality;
 
@@ -126,7 +134,7 @@ int32_t seam_config_modality(const SeamConfig *config, const char *name);
 int32_t seam_config_class(const SeamConfig *config, const char *name);
 int32_t seam_config_task(const SeamConfig *config, const char *name);
 
-// Tokens that one input of a modality gives: a picture, a full window of a sensor, max_tokens of a text.
+// Tokens that one input of a modality gives: a picture, a full window of a sensor, max_tokens of a text, a reading of features.
 int32_t seam_modality_tokens(const SeamConfig *config, int32_t modality);
 // Whether the model boxes what is good, too.
 bool seam_config_good_boxes(const SeamConfig *config);

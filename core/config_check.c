@@ -55,6 +55,10 @@ const SeamConfigField seam_config_text_fields[] = {
     MODALITY_FIELD(text, max_tokens, 1, 1024),
     {0},
 };
+const SeamConfigField seam_config_features_fields[] = {
+    MODALITY_FIELD(features, tokens, 1, SEAM_MAX_FEATURES),
+    {0},
+};
 
 #define TASK_FIELD(field, min, max)                                                                \
     { #field, offsetof(SeamTask, field), min, max }
@@ -68,7 +72,8 @@ const SeamConfigField seam_config_task_fields[][4] = {
 };
 
 const char *const seam_config_front_names[] = {
-    [SEAM_FRONT_IMAGE] = "image", [SEAM_FRONT_SENSOR] = "sensor", [SEAM_FRONT_TEXT] = "text", NULL};
+    [SEAM_FRONT_IMAGE] = "image", [SEAM_FRONT_SENSOR] = "sensor", [SEAM_FRONT_TEXT] = "text",
+    [SEAM_FRONT_FEATURES] = "features", NULL};
 const char *const seam_config_mixer_names[] = {
     [SEAM_MIXER_GLOBAL] = "global", [SEAM_MIXER_LOCAL] = "local", NULL};
 const char *const seam_config_kind_names[] = {[SEAM_TASK_CLASSIFY] = "classify",
@@ -79,9 +84,17 @@ const char *const seam_config_box_names[] = {
     [SEAM_BOXES_COMPONENTS] = "components", [SEAM_BOXES_REGRESS] = "regress", NULL};
 
 const SeamConfigField *seam_config_front_fields(SeamFront front) {
-    if (front == SEAM_FRONT_IMAGE)
-        return seam_config_image_fields;
-    return front == SEAM_FRONT_SENSOR ? seam_config_sensor_fields : seam_config_text_fields;
+    static const SeamConfigField *const fields[] = {
+        [SEAM_FRONT_IMAGE] = seam_config_image_fields,
+        [SEAM_FRONT_SENSOR] = seam_config_sensor_fields,
+        [SEAM_FRONT_TEXT] = seam_config_text_fields,
+        [SEAM_FRONT_FEATURES] = seam_config_features_fields,
+    };
+    return fields[front];
+}
+
+int32_t seam_config_most_channels(SeamFront front) {
+    return front == SEAM_FRONT_FEATURES ? SEAM_MAX_FEATURES : SEAM_MAX_CHANNELS;
 }
 
 // Pictures: the middle and a quarter of 0..255, so that inputs lie in -2..2.
@@ -274,18 +287,36 @@ static bool check_text(const SeamModality *m, const char *where, GError **error)
     return true;
 }
 
+static bool check_features(const SeamModality *m, const char *where, GError **error) {
+    if (m->channels < 1 || m->channels > SEAM_MAX_FEATURES)
+        return refuse(where, error, "\"channels\" is %d, must be 1 to %d", m->channels,
+                      SEAM_MAX_FEATURES);
+    if (m->features.tokens > m->channels)
+        return refuse(where, error, "\"tokens\" is %d, must be at most \"channels\" (%d)",
+                      m->features.tokens, m->channels);
+    return true;
+}
+
 static bool check_front(const SeamConfig *c, const SeamModality *m, const char *where,
                         GError **error) {
-    if (m->front == SEAM_FRONT_IMAGE)
+    switch (m->front) {
+    case SEAM_FRONT_IMAGE:
         return check_image(c, m, where, error);
-    return m->front == SEAM_FRONT_SENSOR ? check_sensor(c, m, where, error)
-                                         : check_text(m, where, error);
+    case SEAM_FRONT_SENSOR:
+        return check_sensor(c, m, where, error);
+    case SEAM_FRONT_TEXT:
+        return check_text(m, where, error);
+    case SEAM_FRONT_FEATURES:
+        return check_features(m, where, error);
+    }
+    return false;
 }
 
 static bool check_modality(const SeamConfig *c, const SeamModality *m, const char *where,
                            GError **error) {
-    if (m->front > SEAM_FRONT_TEXT)
-        return refuse(where, error, "\"front\" is none of \"image\", \"sensor\", \"text\"");
+    if (m->front > SEAM_FRONT_FEATURES)
+        return refuse(where, error,
+                      "\"front\" is none of \"image\", \"sensor\", \"text\", \"features\"");
     if (!check_plain_name(m->name, where, error) ||
         !check_ranges(seam_config_front_fields(m->front), m, where, error) ||
         !check_front(c, m, where, error))
@@ -482,6 +513,8 @@ int32_t seam_modality_tokens(const SeamConfig *config, int32_t modality) {
     case SEAM_FRONT_SENSOR:
         return (int32_t)lround(config->window * m->sensor.rate) / m->sensor.patch * m->channels *
                (m->sensor.bands > 0 ? 2 : 1);
+    case SEAM_FRONT_FEATURES:
+        return m->features.tokens;
     default:
         return m->text.max_tokens;
     }

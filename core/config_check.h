@@ -16,6 +16,7 @@ extern const SeamConfigField seam_config_size_fields[];   // of SeamConfig
 extern const SeamConfigField seam_config_image_fields[];  // of SeamModality, as the others below
 extern const SeamConfigField seam_config_sensor_fields[];
 extern const SeamConfigField seam_config_text_fields[];
+extern const SeamConfigField seam_config_features_fields[];
 extern const SeamConfigField seam_config_task_fields[][4]; // of SeamTask, by SeamTaskKind
 
 extern const char *const seam_config_front_names[]; // by SeamFront, SeamMixer and SeamTaskKind; NULL-terminated
@@ -25,6 +26,8 @@ extern const char *const seam_config_box_names[]; // by SeamBoxKind
 
 // The fields of a modality's front end.
 const SeamConfigField *seam_config_front_fields(SeamFront front);
+// How many channels it may have at most.
+int32_t seam_config_most_channels(SeamFront front);
 // What a modality without "mean" and "std" has.
 float seam_config_default_mean(SeamFront front);
 float seam_config_default_std(SeamFront front);

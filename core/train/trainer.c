@@ -43,7 +43,7 @@ typedef struct {
 // ---- normalisation -------------------------------------------------------------------------------------------------------------
 
 typedef struct {
-    double sum[SEAM_MAX_CHANNELS], squares[SEAM_MAX_CHANNELS], n[SEAM_MAX_CHANNELS];
+    double sum[SEAM_MAX_FEATURES], squares[SEAM_MAX_FEATURES], n[SEAM_MAX_FEATURES];
 } Moments;
 
 static void add_moment(Moments *s, int32_t c, double x) {

@@ -74,6 +74,7 @@ static void test_lookups(void) {
     g_assert_cmpint(seam_modality_tokens(&config, 0), ==, 145);
     g_assert_cmpint(seam_modality_tokens(&config, 1), ==, 4);
     g_assert_cmpint(seam_modality_tokens(&config, 2), ==, 32);
+    g_assert_cmpint(seam_modality_tokens(&config, 3), ==, 6);
 }
 
 static void test_presets(void) {
@@ -84,7 +85,7 @@ static void test_presets(void) {
         g_assert_true(seam_config_preset(&config, names[i], NULL));
         memcpy(config.modality, again.modality, sizeof config.modality);
         config.modality[0].image.stem_width[3] = config.dim;
-        config.n_modalities = 3;
+        config.n_modalities = 4;
         g_assert_true(seam_config_validate(&config, names[i], &error));
         g_assert_no_error(error);
     }
@@ -133,6 +134,11 @@ static const struct {
     {"[120.5,3]", "[1e300,3]", "\"mean\" is inf"},
     {"\"ngram_max\":5", "\"ngram_max\":2", "\"ngram_min\" is 3"},
     {"\"front\":\"text\"", "\"front\":\"speech\"", "\"front\" is \"speech\", must be one of"},
+    {"\"channels\":100", "\"channels\":513", "\"channels\" is 513"},
+    {"\"channels\":100", "\"channels\":0", "\"channels\" is 0, must be 1 to 512"},
+    {"\"tokens\":6", "\"tokens\":101", "\"tokens\" is 101, must be at most \"channels\" (100)"},
+    {"\"tokens\":6", "\"tokens\":0", "\"tokens\" is 0"},
+    {"\"channels\":2", "\"channels\":65", "\"channels\" is 65"},
     {"\"name\":\"text\"", "\"name\":\"video\"", "\"modalities\" has \"video\" twice"},
     {"\"name\":\"text\"", "\"name\":\"a.b\"", "\"name\" must be 1 to 47 letters"},
     {"\"good\",\"porosity\"", "\"good\"", "needs at least 2 names"},
