@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "core/train/feature_folder.h"
 #include "core/train/image_folder.h"
 #include "core/train/signals.h"
 #include "core/train/table.h"
@@ -17,7 +18,7 @@ enum { READERS = 2 };
 
 const char *seam_data_kind_name(SeamDataKind kind) {
     static const char *const names[] = {"runs with manifest.csv", "pictures in one folder a class", "pictures with YOLO labels",
-                                        "pictures with Pascal VOC boxes", "recordings of a sensor"};
+                                        "pictures with Pascal VOC boxes", "recordings of a sensor", "a table of features"};
     return names[kind];
 }
 
@@ -182,6 +183,46 @@ static bool read_recordings(SeamDataset *d, const SeamConfig *config, const Seam
     return read_all(&reading, error);
 }
 
+// ---- features ------------------------------------------------------------------------------------------------------------------
+
+// index.csv: `row` of the matrix; `run` (or the row) is the name; label and group as in a manifest.
+static bool take_index(SeamDataset *d, const SeamConfig *config, const SeamTable *t, const SeamFeatureFolder *f, const SeamDatasetOptions *options,
+                       GError **error) {
+    const char *own_column = options->grouping.column;
+    int32_t row = seam_table_column(t, "row"), run = seam_table_column(t, "run"), group = seam_table_column(t, own_column ? own_column : "group");
+    if (row < 0 || (own_column && group < 0)) {
+        g_set_error(error, SEAM_ERROR, SEAM_ERROR_MISSING, "%s: no column \"%s\"; the header must name it", t->path, row < 0 ? "row" : own_column);
+        return false;
+    }
+    d->record = g_new0(SeamRecord, t->rows + 1);
+    for (int32_t r = 0; r < t->rows; r++) {
+        double number;
+        if (!seam_table_number(t, r, row, &number) || !(number >= 0 && number < f->matrix.rows) || number != (int32_t)number) {
+            g_set_error(error, SEAM_ERROR, SEAM_ERROR_VALUE, "%s: line %d: row is \"%s\", must be 0 to %d", t->path, t->line[r], seam_table_cell(t, r, row),
+                        f->matrix.rows - 1);
+            return false;
+        }
+        const char *name = seam_table_cell(t, r, run >= 0 ? run : row), *in = seam_table_cell(t, r, group);
+        in = *in ? in : name;
+        if (options->exclude_group && strcmp(options->exclude_group, in) == 0)
+            continue;
+        SeamRecord *record = &d->record[d->n++];
+        take_row(record, config, t, r, name, in);
+        seam_feature_folder_take(f, config, (int32_t)number, record);
+    }
+    return true;
+}
+
+static bool read_features(SeamDataset *d, const SeamConfig *config, const SeamDatasetOptions *options, GError **error) {
+    g_autofree char *path = g_build_filename(d->path, "index.csv", NULL);
+    SeamFeatureFolder *f = seam_feature_folder_open(config, d->path, error);
+    SeamTable *t = f ? seam_table_read(path, error) : NULL;
+    bool ok = t && take_index(d, config, t, f, options, error);
+    seam_table_free(t);
+    seam_feature_folder_free(f);
+    return ok;
+}
+
 // ---- pictures ------------------------------------------------------------------------------------------------------------------
 
 static int32_t picture_modality(const SeamConfig *config) {
@@ -240,6 +281,9 @@ static bool read_folder(SeamDataset *d, const SeamConfig *config, const SeamData
         return read_manifest(d, config, options, manifest, error);
     if (seam_image_folder_kind(d->path, &d->kind))
         return read_pictures(d, config, options, error);
+    d->kind = SEAM_DATA_FEATURES;
+    if (seam_feature_folder_found(d->path))
+        return read_features(d, config, options, error);
     d->kind = SEAM_DATA_SIGNALS;
     if (holds_recordings(d->path))
         return read_recordings(d, config, options, error);
@@ -247,8 +291,8 @@ static bool read_folder(SeamDataset *d, const SeamConfig *config, const SeamData
     if (g_file_test(manifest, G_FILE_TEST_IS_REGULAR)) // it says what is wrong with it
         return read_manifest(d, config, options, manifest, error);
     g_set_error(error, SEAM_ERROR, SEAM_ERROR_MISSING,
-                "%s: not a data folder: expected manifest.csv with run folders or recordings, images/ with annotations/ or labels/, or one folder of pictures or "
-                "recordings a class", d->path);
+                "%s: not a data folder: expected manifest.csv with run folders or recordings, images/ with annotations/ or labels/, features.npy with index.csv and "
+                "columns.csv, or one folder of pictures or recordings a class", d->path);
     return false;
 }
 

@@ -6,7 +6,7 @@
 
 #include "core/train/runs.h"
 
-typedef enum { SEAM_DATA_RUNS, SEAM_DATA_CLASS_FOLDERS, SEAM_DATA_YOLO, SEAM_DATA_VOC, SEAM_DATA_SIGNALS } SeamDataKind;
+typedef enum { SEAM_DATA_RUNS, SEAM_DATA_CLASS_FOLDERS, SEAM_DATA_YOLO, SEAM_DATA_VOC, SEAM_DATA_SIGNALS, SEAM_DATA_FEATURES } SeamDataKind;
 const char *seam_data_kind_name(SeamDataKind kind);
 
 // Held: neither trained on nor validated nor calibrated; for a measure of what the model has had no part in.
