@@ -313,18 +313,21 @@ static bool read_config(JsonObject *o, const char *where, SeamConfig *c, GError 
                                          "fusion_neighbours",
                                          "fusion_width",
                                          "window",
+                                         "windows",
                                          "modalities",
                                          "classes",
                                          "label_names",
                                          "tasks",
                                          NULL};
     JsonArray *classes, *labels;
+    int64_t windows = 0;
     if (!seam_json_known(o, where, fields, error) ||
         !read_fields(o, seam_config_size_fields, c, where, error) ||
         !seam_json_bool(o, where, "router_shared_a", true, &c->router_shared_a, error) ||
         !read_mixer(o, where, c, error) ||
         !read_float(o, where, "gate_threshold", true, 1.0, &c->gate_threshold, error) ||
         !seam_json_double(o, where, "window", true, 0.001, 3600.0, &c->window, error) ||
+        !seam_json_int(o, where, "windows", false, 0, SEAM_MAX_WINDOWS, &windows, error) ||
         !read_array(o, where, "classes", true, SEAM_MAX_CLASSES, false, &classes, error) ||
         !read_names(classes, c->class_name, "classes", where, error) ||
         !read_array(o, where, "label_names", false, SEAM_MAX_CLASSES, false, &labels, error) ||
@@ -332,6 +335,7 @@ static bool read_config(JsonObject *o, const char *where, SeamConfig *c, GError 
         return false;
     c->n_classes = (int32_t)json_array_get_length(classes);
     c->n_label_names = labels ? (int32_t)json_array_get_length(labels) : 0;
+    c->windows = (int32_t)windows;
     return read_objects(o, where, "modalities", SEAM_MAX_MODALITIES, c->modality,
                         sizeof *c->modality, read_modality, &c->n_modalities, error) &&
            read_objects(o, where, "tasks", SEAM_MAX_TASKS, c->task, sizeof *c->task, read_task,
@@ -476,6 +480,8 @@ char *seam_config_print(const SeamConfig *config) {
     json_object_set_array_member(o, "mixer", mixer_array(config));
     json_object_set_double_member(o, "gate_threshold", widen(config->gate_threshold));
     json_object_set_double_member(o, "window", config->window);
+    if (config->windows > 0)
+        json_object_set_int_member(o, "windows", config->windows);
     json_object_set_array_member(o, "modalities", modalities);
     json_object_set_array_member(o, "classes", names_array(config->class_name, config->n_classes));
     if (config->n_label_names > 0)

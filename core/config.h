@@ -11,7 +11,7 @@
 //   "classes"     ["good", ...];  "tasks"  [{"name", "kind": "classify" | "localise" | "anomaly", and the fields of that kind}]
 //   "label_names" ["bad", "good", ...] (may be absent)
 //   "boxes"       of localise: "components" (also when absent) | "regress"; "by_class", "good_boxes" may be absent (false)
-// A modality may leave out delta_rank (0), sparse (false), arc_on (0), mean and std (0 and 1; pictures 127.5 and 64), and text its
+// "windows" (0) may be absent. A modality may leave out delta_rank (0), sparse (false), arc_on (0), mean and std (0 and 1; pictures 127.5 and 64), and text its
 // channels. All else must be there, and nothing else may.
 #pragma once
 
@@ -30,6 +30,7 @@ enum {
     SEAM_MAX_TASKS = 8,
     SEAM_MAX_STEM = 6,
     SEAM_MAX_BLOCKS = 8, // residual blocks after one stem layer
+    SEAM_MAX_WINDOWS = 1 << 20, // of a recording that are read
     SEAM_NAME_LENGTH = 48, // bytes with the terminating 0
 };
 
@@ -110,6 +111,7 @@ typedef struct {
     float gate_threshold;    // attention gates under it close their head
     int32_t fusion_layers, fusion_neighbours, fusion_width;
     double window;           // seconds of one decision
+    int32_t windows;         // only so many first ones of a recording or weld are read and judged; 0: all
     int32_t n_modalities;
     SeamModality modality[SEAM_MAX_MODALITIES];
     int32_t n_classes;       // class 0 is the good one

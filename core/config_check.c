@@ -193,7 +193,8 @@ static bool check_sizes(const SeamConfig *c, const char *where, GError **error) 
             return refuse(where, error, "\"mixer\" of layer %d is none of \"global\", \"local\"",
                           i);
     return check_number(c->gate_threshold, 0.0, 1.0, "gate_threshold", where, error) &&
-           check_number(c->window, 0.001, 3600.0, "window", where, error);
+           check_number(c->window, 0.001, 3600.0, "window", where, error) &&
+           check_number(c->windows, 0, SEAM_MAX_WINDOWS, "windows", where, error);
 }
 
 static bool check_image(const SeamConfig *c, const SeamModality *m, const char *where,

@@ -232,8 +232,11 @@ static void keep_worst(Weld *weld, const Window *w) {
     memcpy(slot->probability, w->probability, sizeof slot->probability);
 }
 
-static void add_window(Weld *weld, const Window *w) {
+// At most `most` windows, the first ones; 0: all.
+static void add_window(Weld *weld, const Window *w, int32_t most) {
     double use = 0;
+    if (most > 0 && weld->windows >= most)
+        return;
     weld->windows++;
     weld->present |= w->present;
     for (int32_t m = 0; m < SEAM_MAX_MODALITIES; m++) {
@@ -263,7 +266,7 @@ static void settle(SeamWeldTracker *t, const Span *span, bool closed) {
         double end = w->time + w->duration, share = overlap(w, span);
         if (!w->counted && share > 0 && (closed || span->open || span->end >= end)) {
             if (2 * share >= w->duration)
-                add_window(&t->weld, w);
+                add_window(&t->weld, w, t->config.windows);
             else if (t->weld.n_partial < MAX_PARTIAL)
                 t->weld.partial[t->weld.n_partial++] = *w;
             w->counted = true;
@@ -400,7 +403,7 @@ static void tell(SeamWeldTracker *t, const Span *span, SeamVerdict *v) {
     Weld *weld = &t->weld;
     int32_t touching = weld->windows == 0 ? weld->n_partial : 0;
     for (int32_t i = 0; i < touching; i++)
-        add_window(weld, &weld->partial[i]);
+        add_window(weld, &weld->partial[i], t->config.windows);
     qsort(weld->worst, (size_t)weld->n_worst, sizeof weld->worst[0], by_score_then_time);
 
     memset(v, 0, sizeof *v);

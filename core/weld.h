@@ -25,6 +25,7 @@ SeamWeldTracker *seam_weld_tracker_new(const SeamConfig *config, const SeamCalib
 void seam_weld_tracker_free(SeamWeldTracker *t);
 // Levels of a modality, in time order; modality.arc_on decides whether each is arc. Where several modalities say, the arc is on when any says so.
 void seam_weld_tracker_levels(SeamWeldTracker *t, int32_t modality, const SeamLevel *levels, int32_t n);
+// With config.windows, only so many first windows of a weld count.
 // A window's result (sets result->arc_on). Windows that overlap the weld by less than half of themselves do not count, unless no other does.
 void seam_weld_tracker_window(SeamWeldTracker *t, SeamWindowResult *result);
 // bounds = event: the user or PLC says so.

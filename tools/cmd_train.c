@@ -184,7 +184,7 @@ static int train(const Options *o) {
     int status = take_start(o, recipe, &start, &error) ? 0 : seam_tool_fail("train", error, 1);
     if (status == 0 && !g_file_test(o->data, G_FILE_TEST_EXISTS) && recipe->synth)
         status = make_data(recipe, o->data);
-    SeamGrouping grouping = {.column = recipe->group, .pattern = recipe->group_pattern};
+    SeamGrouping grouping = {.column = recipe->group, .pattern = recipe->group_pattern, .near_duplicates = recipe->near_duplicates};
     SeamDataset *data = status == 0 ? seam_tool_read_data(&recipe->config, o->data, recipe->train.video_rate, o->class_names, &grouping, NULL, &error) : NULL;
     if (status == 0 && (!data || !train_on(o, recipe, data, start, kernels, &error)))
         status = error ? seam_tool_fail("train", error, 1) : o->stop_after > 0 ? 0 : 1;

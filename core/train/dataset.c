@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "core/train/feature_folder.h"
 #include "core/train/image_folder.h"
+#include "core/train/near_duplicates.h"
 #include "core/train/signals.h"
 #include "core/train/table.h"
 
@@ -232,6 +233,41 @@ static int32_t picture_modality(const SeamConfig *config) {
     return m;
 }
 
+// Pictures may have a manifest too, one that names their files: its columns become fields, and its groups theirs.
+static bool take_picture_rows(SeamDataset *d, const SeamImageFolder *images, const SeamTable *t, const char *own_column, GError **error) {
+    g_autoptr(GHashTable) row_of = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    int32_t file = t ? seam_table_column(t, "file") : -1, group = t ? seam_table_column(t, own_column ? own_column : "group") : -1;
+    if (own_column && (file < 0 || group < 0)) {
+        g_set_error(error, SEAM_ERROR, SEAM_ERROR_MISSING, "%s: no manifest.csv with the columns \"file\" and \"%s\"; group the pictures by \"group_pattern\"",
+                    d->path, own_column);
+        return false;
+    }
+    for (int32_t r = 0; file >= 0 && r < t->rows; r++)
+        g_hash_table_insert(row_of, g_build_filename(d->path, seam_table_cell(t, r, file), NULL), GINT_TO_POINTER(r));
+    for (int32_t i = 0; i < d->n; i++) {
+        const SeamImageFile *f = images->files->pdata[i];
+        gpointer row;
+        if (!g_hash_table_lookup_extended(row_of, f->path, NULL, &row))
+            continue;
+        for (int32_t c = 0; c < t->columns; c++)
+            seam_record_add_field(&d->record[i], t->name[c], seam_table_cell(t, GPOINTER_TO_INT(row), c));
+        const char *in = seam_table_cell(t, GPOINTER_TO_INT(row), group);
+        if (*in) {
+            g_free(d->record[i].group);
+            d->record[i].group = g_strdup(in);
+        }
+    }
+    return true;
+}
+
+static bool read_picture_manifest(SeamDataset *d, const SeamImageFolder *images, const char *own_column, GError **error) {
+    g_autofree char *path = g_build_filename(d->path, "manifest.csv", NULL);
+    SeamTable *t = g_file_test(path, G_FILE_TEST_IS_REGULAR) ? seam_table_read(path, NULL) : NULL;
+    bool ok = take_picture_rows(d, images, t, own_column, error);
+    seam_table_free(t);
+    return ok;
+}
+
 static bool read_pictures(SeamDataset *d, const SeamConfig *config, const SeamDatasetOptions *options, GError **error) {
     int32_t modality = picture_modality(config);
     if (modality < 0) {
@@ -254,7 +290,7 @@ static bool read_pictures(SeamDataset *d, const SeamConfig *config, const SeamDa
     d->n = (int32_t)images->files->len;
     d->record = g_new0(SeamRecord, d->n + 1);
     Reading reading = {.config = config, .options = options, .dataset = d, .images = images, .class_of = class_of, .modality = modality};
-    bool ok = read_all(&reading, error);
+    bool ok = read_all(&reading, error) && read_picture_manifest(d, images, options->grouping.column, error);
     g_free(class_of);
     seam_image_folder_free(images);
     return ok;
@@ -312,6 +348,20 @@ static bool group_by_pattern(SeamDataset *d, const char *pattern, GError **error
     return true;
 }
 
+// Keeps what the first windows read. A window that the arc fills to less than half does not count (core/weld.h), so one more is kept then.
+static void trim_records(SeamDataset *d, const SeamConfig *config) {
+    for (int32_t i = 0; i < d->n; i++) {
+        SeamRecord *r = &d->record[i];
+        double first = fmax(r->arc_start, 0) / config->window, skipped = first - floor(first) > 0.5 ? 1 : 0;
+        r->arc_end = fmin(r->arc_end, (floor(first) + skipped + config->windows) * config->window);
+        for (int32_t m = 0; m < config->n_modalities; m++)
+            if (config->modality[m].front == SEAM_FRONT_SENSOR) {
+                SeamStream *s = &r->stream[m];
+                s->samples = MAX(MIN(s->samples, llrint((r->arc_end - s->start) * config->modality[m].sensor.rate)), 0);
+            }
+    }
+}
+
 SeamDataset *seam_dataset_read(const SeamConfig *config, const char *path, const SeamDatasetOptions *options, GError **error) {
     SeamDataset *d = g_new0(SeamDataset, 1);
     d->path = g_strdup(path);
@@ -325,6 +375,10 @@ SeamDataset *seam_dataset_read(const SeamConfig *config, const char *path, const
         seam_dataset_free(d);
         return NULL;
     }
+    if (options->grouping.near_duplicates)
+        seam_join_near_duplicates(d, config);
+    if (config->windows > 0)
+        trim_records(d, config);
     d->own_classes = true;
     for (int32_t i = 0; i < d->n; i++)
         d->own_classes = d->own_classes && (!d->record[i].label || d->record[i].class_index >= 0);

@@ -24,6 +24,7 @@ typedef struct {
 typedef struct {
     const char *column;  // of the manifest; NULL: "group"
     const char *pattern; // regular expression on a record's file name; what its first parenthesis matches is the group; NULL: none
+    bool near_duplicates; // pictures that are nearly the same are of one group
 } SeamGrouping;
 
 typedef struct {

@@ -228,7 +228,7 @@ static bool check_pattern(const char *pattern, const char *where, GError **error
 }
 
 static bool read_split(SeamRecipe *r, JsonObject *root, const char *where, GError **error) {
-    static const char *const names[] = {"by", "validation", "calibration", "group", "group_pattern", NULL};
+    static const char *const names[] = {"by", "validation", "calibration", "group", "group_pattern", "near_duplicates", NULL};
     const char *by = "group", *group = NULL, *pattern = NULL;
     JsonObject *split = NULL;
     r->validation = r->calibration = 0.15;
@@ -240,7 +240,7 @@ static bool read_split(SeamRecipe *r, JsonObject *root, const char *where, GErro
         !seam_json_double(split, where, "validation", false, 0, 0.45, &r->validation, error) ||
         !seam_json_double(split, where, "calibration", false, 0, 0.45, &r->calibration, error) ||
         !seam_json_string(split, where, "group", false, &group, error) || !seam_json_string(split, where, "group_pattern", false, &pattern, error) ||
-        !check_pattern(pattern, where, error))
+        !seam_json_bool(split, where, "near_duplicates", false, &r->near_duplicates, error) || !check_pattern(pattern, where, error))
         return false;
     r->group = g_strdup(group);
     r->group_pattern = g_strdup(pattern);

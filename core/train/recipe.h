@@ -57,6 +57,7 @@ typedef struct {
     JsonObject *synth;       // options of `seam synth`, or NULL
     double validation, calibration; // shares of the groups
     char *group, *group_pattern;    // what names groups (core/train/dataset.h: SeamGrouping), or NULL
+    bool near_duplicates;
     SeamAugment augment;
     SeamPretrainOptions pretrain;
     SeamTrainOptions train;

@@ -136,7 +136,10 @@ static void fill_batch(Trainer *t) {
         SeamRandom random = seam_random(o->seed, t->lot + (uint64_t)t->optimiser.step * 65536 + (uint64_t)i);
         const Candidate *c = draw(t, &random);
         double jitter = seam_random_range(&random, -0.5, 0.5) * candidate_step * t->model->config.window;
-        seam_batch_add(t->batch, &t->data->record[c->record], c->start + jitter, UINT32_MAX, o->frames, &t->recipe->augment, &random);
+        double start = c->start + jitter;
+        if (t->model->config.windows > 0) // the first windows are judged where they are: none reaches out of them
+            start = fmax(fmin(start, t->data->record[c->record].arc_end - t->model->config.window), t->data->record[c->record].arc_start);
+        seam_batch_add(t->batch, &t->data->record[c->record], start, UINT32_MAX, o->frames, &t->recipe->augment, &random);
     }
 }
 

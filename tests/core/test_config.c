@@ -18,6 +18,8 @@ static void test_round_trip(void) {
     g_assert_cmpint(config.mixer[3], ==, SEAM_MIXER_GLOBAL);
     g_assert_cmpfloat(config.modality[0].mean[0], ==, 127.5f);
     g_assert_cmpfloat(config.modality[1].std[0], ==, 30.1f);
+    g_assert_cmpint(config.windows, ==, 3);
+    g_assert_cmpint(config.modality[1].sensor.column[1], ==, 4);
     g_autofree char *text = seam_config_print(&config);
     g_assert_nonnull(strstr(text, "\"gate_threshold\": 0.02,"));
     g_assert_cmpint(config.modality[0].image.blocks[2], ==, 2);
@@ -129,6 +131,9 @@ static const struct {
     {"\"bands\":4", "\"bands\":5", "\"bands\" is 5"},
     {"\"bands\":4", "\"bands\":0", "\"fft\" is 8"},
     {"\"arc_channel\":0", "\"arc_channel\":2", "\"arc_channel\" is 2"},
+    {"\"columns\":[2,4]", "\"columns\":[2]", "\"columns\" has 1 items, must have 2"},
+    {"\"columns\":[2,4]", "\"columns\":[0,4]", "\"columns\" must hold whole numbers from 1"},
+    {"\"windows\":3", "\"windows\":-1", "\"windows\" is -1"},
     {"[30.1,1]", "[0,1]", "\"std\" is 0"},
     {"[120.5,3]", "[120.5]", "\"mean\" has 1 items"},
     {"[120.5,3]", "[1e300,3]", "\"mean\" is inf"},

@@ -89,6 +89,18 @@ static int32_t play(Fixture *f, int32_t first, int32_t last, double on, double o
     return told;
 }
 
+// Of a weld of nine windows the first three count, though a later one is the worst.
+static void first_windows(Fixture *f, gconstpointer bounds) {
+    seam_weld_tracker_free(f->tracker);
+    f->config.windows = 3;
+    f->tracker = seam_weld_tracker_new(&f->config, f->calibration, &f->options);
+    g_assert_cmpint(play(f, 0, 6, 1.1, 5.3, -11), ==, 0);
+    g_assert_cmpint(play(f, 6, 20, 1.1, 5.3, 8), ==, 1);
+    g_assert_cmpint(f->verdict.windows, ==, 3);
+    g_assert_cmpfloat(f->verdict.score, ==, -11);
+    g_assert_cmpfloat(fabs(f->verdict.end - 5.3), <, 0.021);
+}
+
 static void good_weld(Fixture *f, gconstpointer bounds) {
     seam_weld_tracker_set_source(f->tracker, "robot 7");
     seam_weld_tracker_offset(f->tracker, VIDEO, SENSORS, 0.25);
@@ -263,6 +275,7 @@ int main(int argc, char **argv) {
         void (*test)(Fixture *f, gconstpointer bounds);
     } tests[] = {
         {"/weld/good", SEAM_BOUNDS_ARC, good_weld},
+        {"/weld/first-windows", SEAM_BOUNDS_ARC, first_windows},
         {"/weld/worst-windows-decide", SEAM_BOUNDS_ARC, worst_windows_decide},
         {"/weld/arc-hold-and-strikes", SEAM_BOUNDS_ARC, arc_hold_and_strikes},
         {"/weld/any-modality-says", SEAM_BOUNDS_ARC, any_modality_says},

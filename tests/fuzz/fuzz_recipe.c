@@ -41,7 +41,7 @@ static const char whole[] =
     "{\"name\":\"video\",\"front\":\"image\",\"channels\":1,\"size\":64,\"stem\":[12,24,48,96]},"
     "{\"name\":\"sensors\",\"front\":\"sensor\",\"channels\":2,\"channel_names\":[\"current\",\"flow\"],\"rate\":10,\"patch\":10,\"time_bins\":10,"
     "\"fft\":8,\"bands\":4,\"arc_channel\":0,\"mean\":[120,3],\"std\":[30,1]}],\"classes\":[\"good\",\"porosity\"],"
-    "\"tasks\":[{\"name\":\"classify\",\"kind\":\"classify\",\"rank\":8}]},\"split\":{\"by\":\"group\",\"validation\":0.2,\"calibration\":0.1},"
+    "\"tasks\":[{\"name\":\"classify\",\"kind\":\"classify\",\"rank\":8}]},\"split\":{\"by\":\"group\",\"validation\":0.2,\"calibration\":0.1,\"group\":\"day\",\"group_pattern\":\"^(lot[0-9]+)_\",\"near_duplicates\":true},"
     "\"augment\":{\"flip\":true,\"flip_vertical\":true,\"rotate\":true,\"erase\":0.25,\"noise\":4,\"gain\":0.1,\"offset\":{\"flow\":2.5}},"
     "\"pretrain\":{\"steps\":3,\"batch\":2,\"mask\":0.6,\"lr\":0.001,\"warmup\":1},"
     "\"train\":{\"steps\":5,\"batch\":2,\"lr\":0.5,\"seed\":7,\"class_weights\":{\"porosity\":3}},\"calibrate\":{\"false_reject\":0.1,\"miss\":0.2}}";

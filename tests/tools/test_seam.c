@@ -104,6 +104,33 @@ static void test_eval(void) {
     tool_clear(&run);
 }
 
+// What is held is measured and nothing else: by fold as an object with verdicts beside it, by column as a table.
+static void test_train_held(void) {
+    need_chain();
+    ToolRun fold = tool_expect(0, "train", "--recipe", "tiny.json", "--data", "data", "--out", "held.seam", "--steps", "2", "--fold", "2/5", "--json", "--results",
+                               "held.jsonl", NULL);
+    ToolRun run = tool_expect(0, "train", "--recipe", "tiny.json", "--data", "data", "--out", "held.seam", "--steps", "2", "--hold", "label=porosity", NULL);
+    ToolRun wrong = tool_expect(2, "train", "--recipe", "tiny.json", "--data", "data", "--out", "no.seam", "--fold", "6/5", NULL);
+    ToolRun none = tool_expect(1, "train", "--recipe", "tiny.json", "--data", "data", "--out", "no.seam", "--hold", "label=slag", NULL);
+    ToolRun info = tool_expect(0, "info", "--json", "held.seam", NULL);
+    JsonObject *o = tool_json(&fold), *of = tool_json(&info), *provenance = json_object_get_object_member(of, "provenance");
+    g_autofree char *path = tool_path("held.jsonl"), *results = NULL;
+    int64_t n = json_object_get_int_member(o, "n");
+    g_assert_cmpint(n, >, 0);
+    g_assert_cmpint(n, <, 6);
+    g_assert_true(g_file_get_contents(path, &results, NULL, NULL));
+    g_assert_cmpint(count_text(results, "{\"type\":\"weld\""), ==, n);
+    assert_has(run.out, " 0 good");
+    assert_has(none.err, "\"porosity\"");
+    assert_has(json_object_get_string_member(provenance, "command"), "--hold label=porosity");
+    g_assert_cmpint(json_object_get_int_member(provenance, "held") + json_object_get_int_member(provenance, "trained_on") +
+                        json_object_get_int_member(provenance, "validated_on") + json_object_get_int_member(provenance, "calibrated_on"), ==, 10);
+    json_object_unref(o);
+    json_object_unref(of);
+    for (ToolRun *const *r = (ToolRun *const[]){&fold, &run, &wrong, &none, &info, NULL}; *r; r++)
+        tool_clear(*r);
+}
+
 // One modality alone; the human table; a modality that the model does not have.
 static void test_eval_only(void) {
     need_chain();
@@ -318,6 +345,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/seam/missing-options", test_missing_options);
     g_test_add_func("/seam/info", test_info);
     g_test_add_func("/seam/eval", test_eval);
+    g_test_add_func("/seam/train-held", test_train_held);
     g_test_add_func("/seam/eval/only", test_eval_only);
     g_test_add_func("/seam/eval/repeats", test_eval_repeats);
     g_test_add_func("/seam/adapt/evaluate", test_adapt_evaluate);
