@@ -141,8 +141,8 @@ static void setup_case(Case *c, uint32_t use) {
 
 static void teardown_case(Case *c) {
     seam_masked_free(c->masked);
+    seam_batch_free(c->batch); // reads the model's configuration
     seam_model_free(c->model);
-    seam_batch_free(c->batch);
     seam_arena_clear(&c->arena);
     teardown(&c->f);
 }
