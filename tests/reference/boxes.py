@@ -66,16 +66,19 @@ def loss_of(maps, truth, kind, owner, target):
 
 def find(maps):
     """Rows of class, x0, y0, x1, y1, score, best first."""
-    boxes, p = cell_boxes(maps[CLASSES:]), torch.sigmoid(maps[:CLASSES]).reshape(-1)
-    kept = []
-    for i in p.argsort(descending=True, stable=True):
-        c, box = int(i) // SIDE ** 2, boxes[int(i) % SIDE ** 2]
-        if p[i] < 0.01:
-            break
-        rivals = [k for k in kept if k[0] == c]
-        if all(float(areas(box, k[1])[0] / areas(box, k[1])[1]) <= 0.6 for k in rivals):
-            kept.append((c, box, p[i]))
-    return torch.stack([torch.cat([torch.tensor([c], dtype=torch.float64), box.clamp(0, 1), score[None]]) for c, box, score in kept])
+    boxes, p = cell_boxes(maps[CLASSES:]), torch.sigmoid(maps[:CLASSES]).reshape(CLASSES, -1)
+    rows = []
+    for c in range(CLASSES):
+        left = p[c] >= 0.01
+        while left.any():
+            best = int(torch.where(left, p[c], torch.zeros_like(p[c])).argmax())
+            inside, union, _ = areas(boxes[best], boxes)
+            overlap = inside / union
+            weight = torch.where(left & (overlap >= 0.5), p[c] * overlap ** 2, torch.zeros_like(p[c]))
+            agreed = ((weight[:, None] * boxes).sum(0) / weight.sum()).clamp(0, 1)
+            rows.append(torch.cat([torch.tensor([c], dtype=torch.float64), agreed, p[c, best][None]]))
+            left = left & ~(overlap > 0.45)
+    return torch.stack(sorted(rows, key=lambda row: -float(row[5])))
 
 
 def make():
