@@ -107,7 +107,7 @@ typedef struct {
     int32_t router_rank;
     bool router_shared_a;    // one A for all layers
     SeamMixer mixer[SEAM_MAX_LAYERS];
-    int32_t local_radius;    // `local`: grid cells each way in a picture, stretches in a sensor stream, words in a text
+    int32_t local_radius;    // `local`: grid cells each way in a picture, stretches in a sensor stream, words in a text, runs of features
     float gate_threshold;    // attention gates under it close their head
     int32_t fusion_layers, fusion_neighbours, fusion_width;
     double window;           // seconds of one decision
@@ -140,5 +140,7 @@ int32_t seam_config_task(const SeamConfig *config, const char *name);
 int32_t seam_modality_tokens(const SeamConfig *config, int32_t modality);
 // Whether the model boxes what is good, too.
 bool seam_config_good_boxes(const SeamConfig *config);
+// Samples a second of a sensor modality; readings a second of a feature modality.
+double seam_modality_rate(const SeamConfig *config, int32_t modality);
 // Cells of an image modality's token grid each way.
 int32_t seam_modality_grid(const SeamModality *modality);

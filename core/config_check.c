@@ -520,3 +520,8 @@ int32_t seam_modality_tokens(const SeamConfig *config, int32_t modality) {
         return m->text.max_tokens;
     }
 }
+
+double seam_modality_rate(const SeamConfig *config, int32_t modality) {
+    const SeamModality *m = &config->modality[modality];
+    return m->front == SEAM_FRONT_FEATURES ? 1 / config->window : m->sensor.rate;
+}

@@ -115,6 +115,10 @@ static bool declare_embed(SeamModel *model, int32_t modality, GError **error) {
     case SEAM_FRONT_TEXT:
         seam_text_embed_declare(&model->embed[modality].text, model->params, config, modality);
         return true;
+    case SEAM_FRONT_FEATURES:
+        seam_feature_embed_declare(&model->embed[modality].features, model->params, config,
+                                   modality);
+        return true;
     case SEAM_FRONT_SENSOR:
         break;
     }
@@ -360,6 +364,9 @@ size_t seam_model_embed_bytes(const SeamModel *model, int32_t modality, int32_t 
     case SEAM_FRONT_SENSOR:
         return project + dfeatures +
                seam_sensor_embed_bytes(&model->embed[modality].sensor, inputs, train);
+    case SEAM_FRONT_FEATURES:
+        return project + dfeatures +
+               seam_feature_embed_bytes(&model->embed[modality].features, inputs);
     case SEAM_FRONT_TEXT:
         break;
     }
@@ -421,6 +428,17 @@ SeamStatus seam_model_embed_texts(const SeamModel *model, SeamRun *run, int32_t 
         return SEAM_BAD_SHAPE;
     SEAM_TRY(
         seam_text_embed_forward(&model->embed[modality].text, run, texts, text, time, out, saved));
+    return seam_project_forward(&model->project, run, modality, out,
+                                saved ? &saved->project : NULL);
+}
+
+SeamStatus seam_model_embed_features(const SeamModel *model, SeamRun *run, int32_t modality,
+                                     int32_t windows, const SeamSensorWindow *window,
+                                     SeamTokens *out, SeamFeatureEmbedSaved *saved) {
+    if (!is_front(model, modality, SEAM_FRONT_FEATURES))
+        return SEAM_BAD_SHAPE;
+    SEAM_TRY(seam_feature_embed_forward(&model->embed[modality].features, run, windows, window, out,
+                                        saved));
     return seam_project_forward(&model->project, run, modality, out,
                                 saved ? &saved->project : NULL);
 }

@@ -11,6 +11,7 @@
 #include "core/layers/anomaly.h"
 #include "core/layers/classify.h"
 #include "core/layers/encoder.h"
+#include "core/layers/feature_embed.h"
 #include "core/layers/fusion.h"
 #include "core/layers/image_embed.h"
 #include "core/layers/localise.h"
@@ -29,6 +30,7 @@ typedef struct SeamModel {
         SeamImageEmbed image;
         SeamSensorEmbed sensor;
         SeamTextEmbed text;
+        SeamFeatureEmbed features;
     } embed[SEAM_MAX_MODALITIES];
     SeamEncoderLayer encoder[SEAM_MAX_LAYERS];
     SeamFusion fusion;
@@ -73,6 +75,9 @@ SeamStatus seam_model_embed_windows(const SeamModel *model, SeamRun *run, int32_
 // UTF-8 texts (invalid bytes are hashed as they are); one sequence a text.
 SeamStatus seam_model_embed_texts(const SeamModel *model, SeamRun *run, int32_t modality, int32_t texts, const char *const *text,
                                   const double *time, SeamTokens *out, SeamTextEmbedSaved *saved);
+// Readings of a table of features: windows of one sample; one sequence a window, empty where every column is missing.
+SeamStatus seam_model_embed_features(const SeamModel *model, SeamRun *run, int32_t modality, int32_t windows,
+                                     const SeamSensorWindow *window, SeamTokens *out, SeamFeatureEmbedSaved *saved);
 
 // ---- encode: layers first..last in place on tokens->x -----------------------------------------------------------------------
 
@@ -94,6 +99,7 @@ SeamStatus seam_model_fuse(const SeamModel *model, SeamRun *run, const SeamToken
 SeamStatus seam_model_embed_images_backward(const SeamModel *model, SeamRun *run, int32_t modality, SeamImageEmbedSaved *saved, const float *dx);
 SeamStatus seam_model_embed_windows_backward(const SeamModel *model, SeamRun *run, int32_t modality, SeamSensorEmbedSaved *saved, const float *dx);
 SeamStatus seam_model_embed_texts_backward(const SeamModel *model, SeamRun *run, int32_t modality, SeamTextEmbedSaved *saved, const float *dx);
+SeamStatus seam_model_embed_features_backward(const SeamModel *model, SeamRun *run, int32_t modality, SeamFeatureEmbedSaved *saved, const float *dx);
 // dx [n, dim] in place. balance: weight of the load-balance loss, whose value over these layers is added to *balance_loss.
 SeamStatus seam_model_encode_backward(const SeamModel *model, SeamRun *run, int32_t first, int32_t last, SeamEncoderSaved *saved,
                                       float balance, double *balance_loss, float *dx);

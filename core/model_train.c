@@ -47,6 +47,18 @@ SeamStatus seam_model_embed_texts_backward(const SeamModel *model, SeamRun *run,
     return SEAM_OK;
 }
 
+SeamStatus seam_model_embed_features_backward(const SeamModel *model, SeamRun *run,
+                                              int32_t modality, SeamFeatureEmbedSaved *saved,
+                                              const float *dx) {
+    size_t mark = seam_arena_mark(run->arena);
+    float *dfeatures;
+    SEAM_TRY(project_backward(model, run, &saved->project, dx, &dfeatures));
+    SEAM_TRY(
+        seam_feature_embed_backward(&model->embed[modality].features, run, saved, dfeatures));
+    seam_arena_release(run->arena, mark);
+    return SEAM_OK;
+}
+
 SeamStatus seam_model_encode_backward(const SeamModel *model, SeamRun *run, int32_t first,
                                       int32_t last, SeamEncoderSaved *saved, float balance,
                                       double *balance_loss, float *dx) {

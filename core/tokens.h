@@ -9,7 +9,7 @@
 typedef enum {
     SEAM_DOMAIN_SUMMARY,   // one learnt token that sums its sequence up
     SEAM_DOMAIN_PATCH,     // a patch of a picture
-    SEAM_DOMAIN_TIME,      // a stretch of one channel, as values over time
+    SEAM_DOMAIN_TIME,      // a stretch of one channel, as values over time; a run of feature columns
     SEAM_DOMAIN_FREQUENCY, // the same stretch as a spectrum
     SEAM_DOMAIN_WORD,      // a word of a text
     SEAM_DOMAINS

@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-static const char *const front_text[] = {"image", "sensor", "text"}; // by SeamFront
+static const char *const front_text[] = {"image", "sensor", "text", "features"}; // by SeamFront
 
 static GstClockTime clock_time(double seconds) { return (GstClockTime)llround(seconds * GST_SECOND); }
 
@@ -34,6 +34,15 @@ static gboolean fits(const SeamModality *modality, SeamFront front, gint32 chann
     return modality->front == front && (channels == 0 || modality->channels == channels);
 }
 
+// The modality that is asked for (or any, where the model has none of the front end) if it is a table of features; NULL.
+static const char *table_of(const SeamConfig *config, const char *name)
+{
+    for (gint32 m = 0; m < config->n_modalities; m++)
+        if (config->modality[m].front == SEAM_FRONT_FEATURES && (!name || g_str_equal(config->modality[m].name, name)))
+            return config->modality[m].name;
+    return NULL;
+}
+
 // The modality's index, or -1 with a message.
 static gint32 find_modality(const SeamConfig *config, const char *name, SeamFront front, gint32 channels, char **message)
 {
@@ -46,7 +55,11 @@ static gint32 find_modality(const SeamConfig *config, const char *name, SeamFron
         }
     if (name)
         found = seam_config_modality(config, name);
-    if (!have[0])
+    const char *table = name || !have[0] ? table_of(config, name) : NULL;
+    if (table)
+        *message = g_strdup_printf("the modality \"%s\" reads tables of features, which others compute and no stream carries: judge them with "
+                                   "`seam eval`", table);
+    else if (!have[0])
         *message = g_strdup_printf("the model has no modality with the front end \"%s\"", front_text[front]);
     else if (name && (found < 0 || config->modality[found].front != front))
         *message = g_strdup_printf("modality=%s is no %s modality of the model; it has: %s", name, front_text[front], have);

@@ -47,7 +47,8 @@ void gst_seam_fusion_start_offsets(GstSeamFusion *self)
     const SeamConfig *config = gst_seam_fusion_config(self);
     self->reference = reference_modality(config);
     for (gint32 m = 0; m < config->n_modalities && self->reference >= 0; m++)
-        if (m != self->reference && !config->modality[m].sparse && config->modality[m].front != SEAM_FRONT_TEXT)
+        if (m != self->reference && !config->modality[m].sparse && config->modality[m].front != SEAM_FRONT_TEXT &&
+            config->modality[m].front != SEAM_FRONT_FEATURES)
             self->offset[m] = seam_offset_new(most_offset);
 }
 

@@ -16,7 +16,7 @@ typedef struct {
     bool verified;
 } Info;
 
-static const char *const fronts[] = {"image", "sensor", "text"};
+static const char *const fronts[] = {"image", "sensor", "text", "features"};
 static const char *const kinds[] = {"classify", "localise", "anomaly"};
 
 static bool open_info(Info *info, const char *path, bool verify, GError **error) {
@@ -159,6 +159,8 @@ static void print_modalities(const SeamConfig *config) {
             printf("%d x %d, %d plane%s", y->image.size, y->image.size, y->channels, y->channels > 1 ? "s" : "");
         else if (y->front == SEAM_FRONT_SENSOR)
             printf("%d channel%s at %g Hz", y->channels, y->channels > 1 ? "s" : "", y->sensor.rate);
+        else if (y->front == SEAM_FRONT_FEATURES)
+            printf("%d columns", y->channels);
         else
             printf("%d words", y->text.max_tokens);
         printf(", %d tokens%s\n", seam_modality_tokens(config, m), y->sparse ? ", comes now and then" : "");

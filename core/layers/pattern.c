@@ -60,7 +60,7 @@ static void cell_grid(const SeamConfig *config, const SeamModality *m, int32_t n
 
 static int32_t cell_of(const SeamModality *m, const Cells *cells, const SeamPlace *place,
                        int32_t i) {
-    if (m->front == SEAM_FRONT_TEXT)
+    if (m->front == SEAM_FRONT_TEXT || m->front == SEAM_FRONT_FEATURES)
         return i;
     if (m->front == SEAM_FRONT_SENSOR)
         return clamp_cell((double)place->t * m->sensor.rate / m->sensor.patch, cells->width);

@@ -180,6 +180,15 @@ void seam_augment_samples(const SeamAugment *a, SeamRandom *random, const SeamCo
         }
 }
 
+void seam_augment_features(const SeamAugment *a, SeamRandom *random, const SeamModality *m, float *x) {
+    double noise = a->sensor_noise * seam_random_uniform(random);
+    for (int32_t c = 0; c < m->channels; c++) {
+        x[c] += (float)(noise * m->std[c] * seam_random_normal(random));
+        if (seam_random_uniform(random) < a->channel_dropout)
+            x[c] = NAN;
+    }
+}
+
 uint32_t seam_augment_modalities(const SeamAugment *a, SeamRandom *random, uint32_t present) {
     int32_t n = __builtin_popcount(present), chosen = seam_random_below(random, n > 0 ? n : 1);
     bool alone = seam_random_uniform(random) < a->alone;

@@ -13,5 +13,7 @@ void seam_augment_picture(const SeamAugment *a, SeamRandom *random, int32_t size
                           int32_t *n_boxes);
 // x [samples, channels] in place; NaN stays NaN.
 void seam_augment_samples(const SeamAugment *a, SeamRandom *random, const SeamConfig *config, int32_t modality, int32_t samples, float *x);
+// A reading of features: x [channels] in place. Noise of one strength for the whole reading; each column is missing with its chance.
+void seam_augment_features(const SeamAugment *a, SeamRandom *random, const SeamModality *m, float *x);
 // Which of the modalities that are present stay: sometimes one alone, else each with its chance; never none.
 uint32_t seam_augment_modalities(const SeamAugment *a, SeamRandom *random, uint32_t present);

@@ -8,8 +8,12 @@
 
 #include "core/error.h"
 
+static bool has_samples(const SeamModality *m) {
+    return m->front == SEAM_FRONT_SENSOR || m->front == SEAM_FRONT_FEATURES;
+}
+
 static int32_t window_samples(const SeamConfig *config, int32_t m) {
-    return (int32_t)lrint(config->window * config->modality[m].sensor.rate);
+    return (int32_t)lrint(config->window * seam_modality_rate(config, m));
 }
 
 SeamBatch *seam_batch_new(const SeamConfig *config, int32_t capacity, GError **error) {
@@ -27,7 +31,7 @@ SeamBatch *seam_batch_new(const SeamConfig *config, int32_t capacity, GError **e
         p->truth = g_array_new(FALSE, TRUE, sizeof(SeamPictureTruth));
         p->sensor = g_array_new(FALSE, TRUE, sizeof(SeamSensorWindow));
         p->text = g_ptr_array_new();
-        if (config->modality[m].front == SEAM_FRONT_SENSOR)
+        if (has_samples(&config->modality[m]))
             ok = (p->x = g_try_new(float, (gsize)capacity * window_samples(config, m) * config->modality[m].channels)) && ok;
     }
     if (!ok) {
@@ -91,8 +95,11 @@ static int32_t first_picture(const SeamStream *stream, const Span *span, int32_t
     return first;
 }
 
-static bool any_sample(const SeamStream *stream, const SeamModality *m, const Span *span) {
-    int64_t from = llrint((span->start - stream->start) * m->sensor.rate), to = llrint((span->end - stream->start) * m->sensor.rate);
+static bool any_sample(const SeamConfig *config, int32_t modality, const Span *span) {
+    const SeamModality *m = &config->modality[modality];
+    const SeamStream *stream = &span->record->stream[modality];
+    double rate = seam_modality_rate(config, modality);
+    int64_t from = llrint((span->start - stream->start) * rate), to = llrint((span->end - stream->start) * rate);
     for (int64_t i = MAX(from, 0) * m->channels; i < MIN(to, stream->samples) * m->channels; i++)
         if (!isnan(stream->x[i]))
             return true;
@@ -106,8 +113,8 @@ static uint32_t present_in(const SeamConfig *config, const Span *span) {
         int32_t n = 0;
         if (config->modality[m].front == SEAM_FRONT_IMAGE)
             first_picture(s, span, &n);
-        else if (config->modality[m].front == SEAM_FRONT_SENSOR)
-            n = any_sample(s, &config->modality[m], span);
+        else if (has_samples(&config->modality[m]))
+            n = any_sample(config, m, span);
         else
             for (int32_t i = 0; i < s->texts; i++)
                 n += within(span, s->text[i].time);
@@ -170,13 +177,15 @@ static void add_samples(const Adding *a, const SeamRecord *record, const Span *s
     int32_t samples = window_samples(b->config, a->modality), channels = m->channels;
     float *x = p->x + (size_t)p->n * samples * channels;
     SeamSensorWindow w = {.time = b->time[b->windows], .samples = samples, .x = x};
-    int64_t from = llrint((span->start - stream->start) * m->sensor.rate);
+    int64_t from = llrint((span->start - stream->start) * seam_modality_rate(b->config, a->modality));
     for (int32_t i = 0; i < samples; i++) {
         int64_t at = from + i;
         for (int32_t c = 0; c < channels; c++)
             x[i * channels + c] = at >= 0 && at < stream->samples ? stream->x[at * channels + c] : NAN;
     }
-    if (a->augment)
+    if (a->augment && m->front == SEAM_FRONT_FEATURES)
+        seam_augment_features(a->augment, a->random, m, x);
+    else if (a->augment)
         seam_augment_samples(a->augment, a->random, b->config, a->modality, samples, x);
     for (int32_t i = 0; i < samples; i++)
         for (int32_t c = 0; c < channels; c++)
@@ -225,6 +234,7 @@ uint32_t seam_batch_add(SeamBatch *batch, const SeamRecord *record, double start
         switch (config->modality[m].front) {
         case SEAM_FRONT_IMAGE: add_pictures(&a, record, &moved); break;
         case SEAM_FRONT_SENSOR: add_samples(&a, record, &moved); break;
+        case SEAM_FRONT_FEATURES: add_samples(&a, record, &span); break; // a reading of the whole window: no clock to be off
         case SEAM_FRONT_TEXT: add_texts(&a, record, &moved); break;
         }
     }

@@ -14,6 +14,9 @@ static SeamStatus embed_part(const SeamModel *model, SeamRun *run, int32_t m, co
     case SEAM_FRONT_SENSOR:
         return seam_model_embed_windows(model, run, m, p->n, (const SeamSensorWindow *)(const void *)p->sensor->data, out,
                                         train ? &pass->embed[m].sensor : NULL);
+    case SEAM_FRONT_FEATURES:
+        return seam_model_embed_features(model, run, m, p->n, (const SeamSensorWindow *)(const void *)p->sensor->data, out,
+                                         train ? &pass->embed[m].features : NULL);
     case SEAM_FRONT_TEXT:
         return seam_model_embed_texts(model, run, m, p->n, (const char *const *)p->text->pdata, time, out, train ? &pass->embed[m].text : NULL);
     }
@@ -97,6 +100,7 @@ static SeamStatus embed_backward(const SeamModel *model, SeamRun *run, int32_t m
     switch (model->config.modality[m].front) {
     case SEAM_FRONT_IMAGE: return seam_model_embed_images_backward(model, run, m, &pass->embed[m].image, dx);
     case SEAM_FRONT_SENSOR: return seam_model_embed_windows_backward(model, run, m, &pass->embed[m].sensor, dx);
+    case SEAM_FRONT_FEATURES: return seam_model_embed_features_backward(model, run, m, &pass->embed[m].features, dx);
     case SEAM_FRONT_TEXT: return seam_model_embed_texts_backward(model, run, m, &pass->embed[m].text, dx);
     }
     return SEAM_BAD_SHAPE;

@@ -17,6 +17,7 @@ typedef struct {
         SeamImageEmbedSaved image;
         SeamSensorEmbedSaved sensor;
         SeamTextEmbedSaved text;
+        SeamFeatureEmbedSaved features;
     } embed[SEAM_MAX_MODALITIES];
     SeamEncoderSaved *encoder; // [layers]
     SeamFusionSaved fusion;

@@ -52,9 +52,9 @@ static void add_moment(Moments *s, int32_t c, double x) {
     s->n[c]++;
 }
 
-static void measure_samples(const SeamModality *m, const SeamRecord *record, const SeamStream *stream, Moments *s) {
+static void measure_samples(const SeamModality *m, double rate, const SeamRecord *record, const SeamStream *stream, Moments *s) {
     for (int64_t i = 0; i < stream->samples; i++) {
-        double time = stream->start + (double)i / m->sensor.rate;
+        double time = stream->start + (double)i / rate;
         for (int32_t c = 0; c < m->channels && time >= record->arc_start && time <= record->arc_end; c++)
             if (!isnan(stream->x[i * m->channels + c]))
                 add_moment(s, c, stream->x[i * m->channels + c]);
@@ -80,7 +80,7 @@ void seam_train_measure(SeamConfig *config, uint32_t given, const SeamDataset *d
                 if (m->front == SEAM_FRONT_IMAGE)
                     measure_pictures(m, &data->record[r], &data->record[r].stream[k], &s);
                 else
-                    measure_samples(m, &data->record[r], &data->record[r].stream[k], &s);
+                    measure_samples(m, seam_modality_rate(config, k), &data->record[r], &data->record[r].stream[k], &s);
             }
         for (int32_t c = 0; c < m->channels; c++) {
             double mean = s.n[c] > 0 ? s.sum[c] / s.n[c] : 0, variance = s.n[c] > 0 ? s.squares[c] / s.n[c] - mean * mean : 0;

@@ -140,6 +140,8 @@ static void embed(Golden *g, int32_t m, SeamTokens *out, Pass *pass, bool train)
     case SEAM_FRONT_IMAGE:
         embed_images(g, m, out, train ? &pass->embed[m].image : NULL);
         break;
+    case SEAM_FRONT_FEATURES: // has vectors of its own, see test_features
+        g_assert_not_reached();
     case SEAM_FRONT_SENSOR:
         embed_windows(g, m, out, train ? &pass->embed[m].sensor : NULL);
         break;

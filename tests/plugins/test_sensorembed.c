@@ -417,6 +417,30 @@ static void test_64_channels(void)
     test_remove_tree(folder);
 }
 
+// A table of features is no stream: said so, whether it is asked for by name or all that the model has.
+static void test_features(void)
+{
+    SeamConfig *config = g_new0(SeamConfig, 1);
+    g_autofree char *folder = g_dir_make_tmp("seam-table-XXXXXX", NULL), *path = g_build_filename(folder, "table.seam", NULL);
+    test_config(config);
+    config->modality[0] = (SeamModality){.name = "table", .front = SEAM_FRONT_FEATURES, .channels = 2, .std = {1, 1}, .features = {.tokens = 1}};
+    config->n_modalities = config->n_tasks = 1;
+    SeamModel *model = seam_model_new(config, false, 1, NULL);
+    g_assert_nonnull(model);
+    g_assert_true(seam_bundle_write(path, config, model->params, false, NULL, NULL));
+    for (int named = 0; named < 2; named++) {
+        GstHarness *h = test_harness("seamsensorembed", "sink", "src", path);
+        if (named)
+            g_object_set(h->element, "modality", "table", NULL);
+        set_caps(h, RATE, 2);
+        test_assert_error(h->element, "\"table\" reads tables of features", "seam eval", NULL);
+        gst_harness_teardown(h);
+    }
+    seam_model_free(model);
+    g_free(config);
+    test_remove_tree(folder);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -438,6 +462,7 @@ int main(int argc, char **argv)
     g_test_add_func("/sensorembed/channels", test_channels);
     g_test_add_func("/sensorembed/no-model", test_no_model);
     g_test_add_func("/sensorembed/64-channels", test_64_channels);
+    g_test_add_func("/sensorembed/features", test_features);
     int result = g_test_run();
     test_bundle_free(bundle);
     return result;
