@@ -190,7 +190,7 @@ static bool check_modality_fields(JsonObject *o, const char *where, SeamFront fr
         [SEAM_FRONT_TEXT] = {"name", "front", "channels", "delta_rank", "sparse", "arc_on", "mean",
                              "std", "buckets", "ngram_min", "ngram_max", "max_tokens", NULL},
         [SEAM_FRONT_FEATURES] = {"name", "front", "channels", "delta_rank", "sparse", "arc_on",
-                                 "mean", "std", "tokens", NULL},
+                                 "mean", "std", "tokens", "quantiles", NULL},
     };
     return seam_json_known(o, where, fields[front], error);
 }

@@ -70,7 +70,8 @@ typedef struct {
 // Columns of a feature table, computed by others: one reading of `channels` values a window, cut into `tokens` runs of neighbouring
 // columns, as even as whole numbers allow. Each run becomes one token.
 typedef struct {
-    int32_t tokens; // 1 .. channels
+    int32_t tokens;    // 1 .. channels
+    int32_t quantiles; // of the training data, by which a value becomes its rank; 0: the value itself
 } SeamFeaturesConfig;
 
 typedef struct {

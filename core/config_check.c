@@ -57,6 +57,7 @@ const SeamConfigField seam_config_text_fields[] = {
 };
 const SeamConfigField seam_config_features_fields[] = {
     MODALITY_FIELD(features, tokens, 1, SEAM_MAX_FEATURES),
+    MODALITY_FIELD(features, quantiles, 0, 1024),
     {0},
 };
 
@@ -295,6 +296,8 @@ static bool check_features(const SeamModality *m, const char *where, GError **er
     if (m->features.tokens > m->channels)
         return refuse(where, error, "\"tokens\" is %d, must be at most \"channels\" (%d)",
                       m->features.tokens, m->channels);
+    if (m->features.quantiles == 1)
+        return refuse(where, error, "\"quantiles\" is 1, must be 0 or at least 2");
     return true;
 }
 

@@ -9,8 +9,9 @@
 #include "core/sensor_window.h"
 
 typedef struct {
-    int32_t modality, channels, dim, tokens;
+    int32_t modality, channels, dim, tokens, quantiles;
     float mean[SEAM_MAX_FEATURES], inverse_std[SEAM_MAX_FEATURES];
+    SeamTensor *table;  // "embed.NAME.quantiles" [channels, quantiles], of (x - mean) / std; not trained but measured; or NULL
     SeamTensor *weight; // "embed.NAME.weight" [channels, dim]
     SeamTensor *bias;   // "embed.NAME.bias" [tokens, dim]
 } SeamFeatureEmbed;

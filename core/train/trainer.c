@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "core/train/checkpoint.h"
+#include "core/train/feature_table.h"
 #include "core/train/losses.h"
 #include "core/train/losses_boxes.h"
 #include "core/train/pass.h"
@@ -309,6 +310,8 @@ static bool prepare(Trainer *t, const SeamConfig *config, const SeamPart *part, 
         if (!t->model)
             return false;
         init_heat(t->model);
+        if (!seam_status_check(seam_train_measure_quantiles(t->model, t->run.kernels, t->data, part), "measuring the quantiles of features", error))
+            return false;
     }
     if (!seam_arena_init(&t->arena, first_arena)) {
         g_set_error(error, SEAM_ERROR, SEAM_ERROR_MEMORY, "no memory for the training's arena");

@@ -18,7 +18,7 @@ static const char config_text[] =
     "\"std\":[30.1,1]},"
     "{\"name\":\"text\",\"front\":\"text\",\"buckets\":2048,\"ngram_min\":3,\"ngram_max\":5,\"max_"
     "tokens\":32,\"sparse\":true},"
-    "{\"name\":\"table\",\"front\":\"features\",\"channels\":100,\"tokens\":6}],"
+    "{\"name\":\"table\",\"front\":\"features\",\"channels\":100,\"tokens\":6,\"quantiles\":17}],"
     "\"classes\":[\"good\",\"porosity\"],\"tasks\":[{\"name\":\"classify\",\"kind\":\"classify\","
     "\"rank\":8},"
     "{\"name\":\"localise\",\"kind\":\"localise\",\"rank\":8,\"upscale\":2},"

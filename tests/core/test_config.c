@@ -143,6 +143,7 @@ static const struct {
     {"\"channels\":100", "\"channels\":0", "\"channels\" is 0, must be 1 to 512"},
     {"\"tokens\":6", "\"tokens\":101", "\"tokens\" is 101, must be at most \"channels\" (100)"},
     {"\"tokens\":6", "\"tokens\":0", "\"tokens\" is 0"},
+    {"\"quantiles\":17", "\"quantiles\":1", "\"quantiles\" is 1"},
     {"\"channels\":2", "\"channels\":65", "\"channels\" is 65"},
     {"\"name\":\"text\"", "\"name\":\"video\"", "\"modalities\" has \"video\" twice"},
     {"\"name\":\"text\"", "\"name\":\"a.b\"", "\"name\" must be 1 to 47 letters"},

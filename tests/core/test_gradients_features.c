@@ -9,7 +9,7 @@
 #include "core/model.h"
 #include "tests/core/differences.h"
 
-enum { DIM = 8, COLUMNS = 7, TOKENS = 3, READINGS = 3 };
+enum { DIM = 8, COLUMNS = 7, TOKENS = 3, READINGS = 3, QUANTILES = 5 };
 
 typedef struct {
     SeamModel *model;
@@ -22,14 +22,14 @@ typedef struct {
     bool projected;
 } Case;
 
-static void setup(Case *c) {
+static void setup(Case *c, int32_t quantiles) {
     GError *error = NULL;
     SeamConfig config = {0};
     memset(c, 0, sizeof *c);
     config = (SeamConfig){.dim = DIM, .layers = 1, .heads = 2, .experts = 2, .groups = 1, .groups_kept = 1, .top_k = 1, .expert_width = 4,
                           .router_rank = 2, .fusion_width = 4, .window = 2, .n_modalities = 1};
     config.modality[0] = (SeamModality){.name = "table", .front = SEAM_FRONT_FEATURES, .channels = COLUMNS, .delta_rank = 2,
-                                        .mean = {1, 0, -1, 0, 5, 0, 0}, .std = {2, 1, 0.5f, 1, 1, 3, 1}, .features = {.tokens = TOKENS}};
+                                        .mean = {1, 0, -1, 0, 5, 0, 0}, .std = {2, 1, 0.5f, 1, 1, 3, 1}, .features = {.tokens = TOKENS, .quantiles = quantiles}};
     c->model = seam_model_new(&config, true, 1, &error);
     g_assert_no_error(error);
     g_assert_true(seam_arena_init(&c->arena, 1 << 20));
@@ -71,7 +71,7 @@ static double loss(void *data, bool backward) {
 static void test_gradient(void) {
     for (int projected = 0; projected < 2; projected++) {
         Case c;
-        setup(&c);
+        setup(&c, 0);
         c.projected = projected;
         c.x[0][4] = NAN;
         for (int32_t i = 0; i < COLUMNS; i++)
@@ -88,7 +88,7 @@ static void test_runs(void) {
     const int32_t token_of[COLUMNS] = {0, 0, 1, 1, 2, 2, 2};
     Case c;
     SeamTokens before, after;
-    setup(&c);
+    setup(&c, 0);
     assert_ok(seam_model_embed_features(c.model, &c.run, 0, 1, c.window, &before, NULL));
     g_assert_cmpint(before.n, ==, TOKENS);
     g_assert_cmpint(seam_modality_tokens(&c.model->config, 0), ==, TOKENS);
@@ -110,7 +110,7 @@ static void test_runs(void) {
 static void test_missing(void) {
     Case c;
     SeamTokens hole, mean;
-    setup(&c);
+    setup(&c, 0);
     for (int32_t i = 0; i < COLUMNS; i++)
         c.x[1][i] = NAN;
     memcpy(c.x[2], c.x[0], sizeof c.x[2]);
@@ -129,10 +129,63 @@ static void test_missing(void) {
     teardown(&c);
 }
 
+// Ranks between the quantiles -1 0 0 1 3 of a column with mean 0 and standard deviation 1: even between two, the middle of equal ones, flat
+// outside; the gradient goes past the table, which is measured and not trained.
+static void test_quantiles(void) {
+    static const struct {
+        float x, rank;
+    } known[] = {{-2, 0}, {-1, 0}, {-0.5f, 0.125f}, {0, 0.375f}, {0.5f, 0.625f}, {1, 0.75f}, {2, 0.875f}, {3, 1}, {9, 1}};
+    const float quantiles[QUANTILES] = {-1, 0, 0, 1, 3};
+    Case c;
+    setup(&c, QUANTILES);
+    SeamFeatureEmbed *layer = &c.model->embed[0].features;
+    for (int32_t i = 0; i < COLUMNS; i++)
+        memcpy(layer->table->data + i * QUANTILES, quantiles, sizeof quantiles);
+    for (size_t i = 0; i < G_N_ELEMENTS(known); i++) {
+        SeamFeatureEmbedSaved saved;
+        SeamTokens out;
+        size_t mark = seam_arena_mark(&c.arena);
+        c.x[0][1] = known[i].x;
+        assert_ok(seam_feature_embed_forward(layer, &c.run, 1, c.window, &out, &saved));
+        g_assert_cmpfloat_with_epsilon(saved.z[1], sqrt(12) * (known[i].rank - 0.5), 1e-6);
+        seam_arena_release(&c.arena, mark);
+    }
+    loss(&c, true);
+    for (size_t i = 0; i < layer->table->size; i++)
+        g_assert_cmpfloat(layer->table->grad[i], ==, 0);
+    seam_params_zero_grad(c.model->params);
+    loss(&c, true);
+    for (size_t i = 0; i < layer->weight->size; i++)
+        assert_near("weight", i, layer->weight->grad[i], difference(loss, &c, &layer->weight->data[i]));
+    teardown(&c);
+}
+
+// What a broken file may hold: a rank all the same.
+static void test_broken_quantiles(void) {
+    const float quantiles[QUANTILES] = {3, NAN, INFINITY, -5, 0};
+    Case c;
+    setup(&c, QUANTILES);
+    SeamFeatureEmbed *layer = &c.model->embed[0].features;
+    for (int32_t i = 0; i < COLUMNS; i++)
+        memcpy(layer->table->data + i * QUANTILES, quantiles, sizeof quantiles);
+    for (float x = -6; x < 6; x += 0.25f) {
+        SeamFeatureEmbedSaved saved;
+        SeamTokens out;
+        size_t mark = seam_arena_mark(&c.arena);
+        c.x[0][1] = x;
+        assert_ok(seam_feature_embed_forward(layer, &c.run, 1, c.window, &out, &saved));
+        g_assert_cmpfloat(fabsf(saved.z[1]), <=, 1.7321f);
+        seam_arena_release(&c.arena, mark);
+    }
+    teardown(&c);
+}
+
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/features/gradient", test_gradient);
     g_test_add_func("/features/runs", test_runs);
     g_test_add_func("/features/missing", test_missing);
+    g_test_add_func("/features/quantiles", test_quantiles);
+    g_test_add_func("/features/quantiles/broken", test_broken_quantiles);
     return g_test_run();
 }
