@@ -170,6 +170,14 @@ static bool read_blocks(JsonObject *o, const char *where, SeamImageConfig *image
     return true;
 }
 
+static bool read_features(JsonObject *o, const char *where, SeamModality *m, GError **error) {
+    int64_t quantiles = 0;
+    if (!seam_json_int(o, where, "quantiles", false, 0, INT32_MAX, &quantiles, error))
+        return false;
+    m->features.quantiles = (int32_t)quantiles;
+    return true;
+}
+
 static bool read_sensor(JsonObject *o, const char *where, SeamModality *m, GError **error) {
     JsonArray *names;
     return seam_json_double(o, where, "rate", true, 1e-3, 1e6, &m->sensor.rate, error) &&
@@ -218,7 +226,8 @@ static bool read_modality(JsonObject *o, const char *where, void *object, GError
            read_fields(o, seam_config_front_fields(m->front), m, where, error) &&
            (front != SEAM_FRONT_IMAGE || (read_stem(o, where, &m->image, error) &&
                                           read_blocks(o, where, &m->image, error))) &&
-           (front != SEAM_FRONT_SENSOR || read_sensor(o, where, m, error));
+           (front != SEAM_FRONT_SENSOR || read_sensor(o, where, m, error)) &&
+           (front != SEAM_FRONT_FEATURES || read_features(o, where, m, error));
 }
 
 static bool read_boxes(JsonObject *o, const char *where, SeamTask *task, GError **error) {
@@ -418,6 +427,8 @@ static void print_stem(JsonObject *o, const SeamImageConfig *image) {
 static void print_front(JsonObject *o, const SeamModality *m) {
     if (m->front == SEAM_FRONT_IMAGE)
         print_stem(o, &m->image);
+    if (m->front == SEAM_FRONT_FEATURES)
+        json_object_set_int_member(o, "quantiles", m->features.quantiles);
     if (m->front == SEAM_FRONT_SENSOR) {
         json_object_set_double_member(o, "rate", m->sensor.rate);
         if (m->sensor.channel_name[0][0])

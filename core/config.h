@@ -11,7 +11,7 @@
 //   "classes"     ["good", ...];  "tasks"  [{"name", "kind": "classify" | "localise" | "anomaly", and the fields of that kind}]
 //   "label_names" ["bad", "good", ...] (may be absent)
 //   "boxes"       of localise: "components" (also when absent) | "regress"; "by_class", "good_boxes" may be absent (false)
-// "windows" (0) may be absent. A modality may leave out delta_rank (0), sparse (false), arc_on (0), mean and std (0 and 1; pictures 127.5 and 64), and text its
+// "windows" (0) may be absent. A modality may leave out delta_rank (0), sparse (false), arc_on (0), quantiles (0), mean and std (0 and 1; pictures 127.5 and 64), and text its
 // channels. All else must be there, and nothing else may.
 #pragma once
 

@@ -13,6 +13,7 @@ enum {
     MAX_GRID = 256,              // cells each way of a picture
     MAX_SAMPLES = 1 << 22,       // of one channel in a window
     MAX_WINDOW_TOKENS = 1 << 16, // of one input
+    MAX_QUANTILES = 1024,
 };
 
 #define SIZE_FIELD(field, min, max)                                                                \
@@ -57,7 +58,6 @@ const SeamConfigField seam_config_text_fields[] = {
 };
 const SeamConfigField seam_config_features_fields[] = {
     MODALITY_FIELD(features, tokens, 1, SEAM_MAX_FEATURES),
-    MODALITY_FIELD(features, quantiles, 0, 1024),
     {0},
 };
 
@@ -296,9 +296,10 @@ static bool check_features(const SeamModality *m, const char *where, GError **er
     if (m->features.tokens > m->channels)
         return refuse(where, error, "\"tokens\" is %d, must be at most \"channels\" (%d)",
                       m->features.tokens, m->channels);
-    if (m->features.quantiles == 1)
-        return refuse(where, error, "\"quantiles\" is 1, must be 0 or at least 2");
-    return true;
+    int32_t quantiles = m->features.quantiles;
+    return quantiles == 0 || (quantiles >= 2 && quantiles <= MAX_QUANTILES) ||
+           refuse(where, error, "\"quantiles\" is %d, must be 2 to %d, or 0 for none", quantiles,
+                  MAX_QUANTILES);
 }
 
 static bool check_front(const SeamConfig *c, const SeamModality *m, const char *where,

@@ -155,6 +155,41 @@ def text_features(p, config, m, texts, times):
     return Tokens(torch.stack(rows), [place(m, "word") for _ in rows], sequence, times)
 
 
+def rank_of(quantiles, z):
+    """0 to 1 among rising quantiles: straight between two, the middle of those that z equals."""
+    n = len(quantiles)
+    equal = [k for k in range(n) if quantiles[k] == z]
+    if equal:
+        return (equal[0] + equal[-1]) / 2 / (n - 1)
+    below = sum(q < z for q in quantiles)
+    if below in (0, n):
+        return 0.0 if below == 0 else 1.0
+    return (below - 1 + (z - quantiles[below - 1]) / (quantiles[below] - quantiles[below - 1])) / (n - 1)
+
+
+def feature_features(p, config, m, readings, times):
+    """readings [readings, channels], NaN where nothing is; one without anything is an empty sequence."""
+    modality = config["modalities"][m]
+    prefix, channels, count = f"embed.{modality['name']}.", modality["channels"], modality["tokens"]
+    rows, places, sequence = [], [], []
+    for s in range(len(times)):
+        if not any(math.isfinite(v) for v in readings[s].tolist()):
+            continue
+        z = []
+        for c, value in enumerate(readings[s].tolist()):
+            normed = (value - modality["mean"][c]) / modality["std"][c]
+            if modality.get("quantiles", 0) > 0 and math.isfinite(value):
+                normed = math.sqrt(12) * (rank_of(p[prefix + "quantiles"][c].tolist(), normed) - 0.5)
+            z.append(normed if math.isfinite(value) else 0.0)
+        z = torch.tensor(z, dtype=readings.dtype)
+        for t in range(count):
+            run = slice(t * channels // count, (t + 1) * channels // count)
+            rows.append(z[run] @ p[prefix + "weight"][run] + p[prefix + "bias"][t])
+            places.append(place(m, "time", channel=t))
+            sequence.append(s)
+    return Tokens(torch.stack(rows), places, sequence, times)
+
+
 def fourier(values, frequencies):
     """values [n, k] -> [n, k * 2 * frequencies]: of each value sine and cosine of pi 2^j value."""
     angle = math.pi * values[..., None] * 2.0 ** torch.arange(frequencies, dtype=values.dtype)
