@@ -183,18 +183,19 @@ static bool read_sensor(JsonObject *o, const char *where, SeamModality *m, GErro
     return seam_json_double(o, where, "rate", true, 1e-3, 1e6, &m->sensor.rate, error) &&
            read_array(o, where, "channel_names", false, (guint)m->channels, true, &names, error) &&
            (!names || read_names(names, m->sensor.channel_name, "channel_names", where, error)) &&
-           read_columns(o, where, m, error);
+           read_columns(o, where, m, error) &&
+           seam_json_bool(o, where, "together", false, &m->sensor.together, error);
 }
 
 // The fields that every modality may have, and those of its front end.
 static bool check_modality_fields(JsonObject *o, const char *where, SeamFront front,
                                   GError **error) {
-    static const char *const fields[][19] = {
+    static const char *const fields[][20] = {
         [SEAM_FRONT_IMAGE] = {"name", "front", "channels", "delta_rank", "sparse", "arc_on", "mean",
                               "std", "size", "stem", "blocks", NULL},
         [SEAM_FRONT_SENSOR] = {"name", "front", "channels", "delta_rank", "sparse", "arc_on",
                                "mean", "std", "rate", "patch", "time_bins", "fft", "bands",
-                               "arc_channel", "channel_names", "columns", NULL},
+                               "arc_channel", "channel_names", "columns", "together", NULL},
         [SEAM_FRONT_TEXT] = {"name", "front", "channels", "delta_rank", "sparse", "arc_on", "mean",
                              "std", "buckets", "ngram_min", "ngram_max", "max_tokens", NULL},
         [SEAM_FRONT_FEATURES] = {"name", "front", "channels", "delta_rank", "sparse", "arc_on",
@@ -246,6 +247,7 @@ static bool read_task(JsonObject *o, const char *where, void *object, GError **e
         [SEAM_TASK_LOCALISE] = {"name", "kind", "rank", "upscale", "boxes", "by_class",
                                 "good_boxes", NULL},
         [SEAM_TASK_ANOMALY] = {"name", "kind", "rank", "memory", "neighbours", NULL},
+        [SEAM_TASK_RUL] = {"name", "kind", "rank", "limit", "bins", NULL},
     };
     SeamTask *task = object;
     unsigned kind = 0;
@@ -436,6 +438,8 @@ static void print_front(JsonObject *o, const SeamModality *m) {
                                          names_array(m->sensor.channel_name, m->channels));
         if (m->sensor.column[0] > 0)
             print_columns(o, m);
+        if (m->sensor.together)
+            json_object_set_boolean_member(o, "together", true);
     }
 }
 

@@ -8,10 +8,10 @@
 //   "modalities"  [{"name", "front": "image" | "sensor" | "text" | "features", "channels", and the fields of that front end,
 //                   "stem": [widths] for stem_layers and stem_width, "blocks": [a number a layer] (may be absent: none),
 //                   "channel_names": [...] and "columns": [...] (may be absent)}]
-//   "classes"     ["good", ...];  "tasks"  [{"name", "kind": "classify" | "localise" | "anomaly", and the fields of that kind}]
+//   "classes"     ["good", ...];  "tasks"  [{"name", "kind": "classify" | "localise" | "anomaly" | "rul", and the fields of that kind}]
 //   "label_names" ["bad", "good", ...] (may be absent)
 //   "boxes"       of localise: "components" (also when absent) | "regress"; "by_class", "good_boxes" may be absent (false)
-// "windows" (0) may be absent. A modality may leave out delta_rank (0), sparse (false), arc_on (0), quantiles (0), mean and std (0 and 1; pictures 127.5 and 64), and text its
+// "windows" (0) may be absent. A modality may leave out delta_rank (0), sparse (false), together (false), arc_on (0), quantiles (0), mean and std (0 and 1; pictures 127.5 and 64), and text its
 // channels. All else must be there, and nothing else may.
 #pragma once
 
@@ -36,7 +36,7 @@ enum {
 
 typedef enum { SEAM_FRONT_IMAGE, SEAM_FRONT_SENSOR, SEAM_FRONT_TEXT, SEAM_FRONT_FEATURES } SeamFront;
 typedef enum { SEAM_MIXER_GLOBAL, SEAM_MIXER_LOCAL } SeamMixer;
-typedef enum { SEAM_TASK_CLASSIFY, SEAM_TASK_LOCALISE, SEAM_TASK_ANOMALY } SeamTaskKind;
+typedef enum { SEAM_TASK_CLASSIFY, SEAM_TASK_LOCALISE, SEAM_TASK_ANOMALY, SEAM_TASK_RUL } SeamTaskKind;
 typedef enum { SEAM_BOXES_COMPONENTS, SEAM_BOXES_REGRESS } SeamBoxKind; // connected parts of the heat map; a box from each cell
 
 // A picture becomes stem_layers convolutions (3x3, stride 2, gelu) and one token a cell of size / 2^stem_layers, after a summary token.
@@ -47,7 +47,7 @@ typedef struct {
     int32_t blocks[SEAM_MAX_STEM];     // residual blocks after each, 0 .. SEAM_MAX_BLOCKS
 } SeamImageConfig;
 
-// A window becomes samples / patch stretches; each channel of each gives a time token (mean and log RMS around it in time_bins bins)
+// A window becomes samples / patch stretches; each channel of each (or all of them `together`) gives a time token (mean and log RMS around it in time_bins bins)
 // and, with bands > 0, a frequency token (log power in `bands` bands, averaged over Hann windows of `fft` samples).
 typedef struct {
     double rate;       // samples a second that the model sees
@@ -58,6 +58,7 @@ typedef struct {
     int32_t arc_channel; // the channel whose level says that the arc burns; -1: RMS over all channels
     char channel_name[SEAM_MAX_CHANNELS][SEAM_NAME_LENGTH]; // as the columns of the CSV are called
     int32_t column[SEAM_MAX_CHANNELS]; // of recordings without names, from 1; 0: the channel's own number
+    bool together;     // a token holds a stretch of all channels, not of one
 } SeamSensorConfig;
 
 // A text becomes one token a word: the mean of the rows of its hashed byte n-grams (fastText, Bojanowski 2017).
@@ -100,6 +101,8 @@ typedef struct {
     bool good_boxes; // localise with regress: what is good is boxed too (class 0); the heat map shows defects alone all the same
     int32_t memory;  // anomaly: most rows kept a modality
     int32_t neighbours; // anomaly: k of the nearest-neighbour distance
+    int32_t limit;   // rul: seconds; a life that lasts longer counts as so long
+    int32_t bins;    // rul: points of time between now and the limit
 } SeamTask;
 
 typedef struct {

@@ -70,6 +70,10 @@ const SeamConfigField seam_config_task_fields[][4] = {
                            TASK_FIELD(memory, 1, 1 << 20),
                            TASK_FIELD(neighbours, 1, 64),
                            {0}},
+    [SEAM_TASK_RUL] = {TASK_FIELD(rank, 0, 1024),
+                       TASK_FIELD(limit, 1, 1 << 24),
+                       TASK_FIELD(bins, 2, 1024),
+                       {0}},
 };
 
 const char *const seam_config_front_names[] = {
@@ -80,6 +84,7 @@ const char *const seam_config_mixer_names[] = {
 const char *const seam_config_kind_names[] = {[SEAM_TASK_CLASSIFY] = "classify",
                                               [SEAM_TASK_LOCALISE] = "localise",
                                               [SEAM_TASK_ANOMALY] = "anomaly",
+                                              [SEAM_TASK_RUL] = "rul",
                                               NULL};
 const char *const seam_config_box_names[] = {
     [SEAM_BOXES_COMPONENTS] = "components", [SEAM_BOXES_REGRESS] = "regress", NULL};
@@ -271,7 +276,8 @@ static bool check_sensor(const SeamConfig *c, const SeamModality *m, const char 
     if (s->arc_channel >= m->channels)
         return refuse(where, error, "\"arc_channel\" is %d, must be below \"channels\" (%d), or -1",
                       s->arc_channel, m->channels);
-    int64_t tokens = (int64_t)round(samples) / s->patch * m->channels * (s->bands > 0 ? 2 : 1);
+    int64_t tokens = (int64_t)round(samples) / s->patch * (s->together ? 1 : m->channels) *
+                     (s->bands > 0 ? 2 : 1);
     if (tokens > MAX_WINDOW_TOKENS)
         return refuse(where, error,
                       "a window gives %" G_GINT64_FORMAT
@@ -360,14 +366,15 @@ static bool check_boxes(const SeamConfig *c, const SeamTask *t, const char *wher
 static bool check_task(const SeamConfig *c, const SeamTask *t, const char *where, GError **error) {
     if (!check_plain_name(t->name, where, error))
         return false;
-    if (t->kind > SEAM_TASK_ANOMALY)
-        return refuse(where, error, "\"kind\" is none of \"classify\", \"localise\", \"anomaly\"");
+    if (t->kind > SEAM_TASK_RUL)
+        return refuse(where, error,
+                      "\"kind\" is none of \"classify\", \"localise\", \"anomaly\", \"rul\"");
     if (!check_ranges(seam_config_task_fields[t->kind], t, where, error))
         return false;
     if (t->rank > c->dim)
         return refuse(where, error, "\"rank\" is %d, must be at most \"dim\" (%d)", t->rank,
                       c->dim);
-    if (t->kind != SEAM_TASK_ANOMALY && c->n_classes < 2)
+    if ((t->kind == SEAM_TASK_CLASSIFY || t->kind == SEAM_TASK_LOCALISE) && c->n_classes < 2)
         return refuse(where, error, "the task needs at least 2 names in \"classes\"");
     if (t->kind == SEAM_TASK_ANOMALY && t->neighbours > t->memory)
         return refuse(where, error, "\"neighbours\" is %d, must be at most \"memory\" (%d)",
@@ -516,7 +523,8 @@ int32_t seam_modality_tokens(const SeamConfig *config, int32_t modality) {
     case SEAM_FRONT_IMAGE:
         return 1 + seam_modality_grid(m) * seam_modality_grid(m);
     case SEAM_FRONT_SENSOR:
-        return (int32_t)lround(config->window * m->sensor.rate) / m->sensor.patch * m->channels *
+        return (int32_t)lround(config->window * m->sensor.rate) / m->sensor.patch *
+               (m->sensor.together ? 1 : m->channels) *
                (m->sensor.bands > 0 ? 2 : 1);
     case SEAM_FRONT_FEATURES:
         return m->features.tokens;

@@ -11,6 +11,7 @@
 #include "core/conformal.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/error.h"
@@ -20,10 +21,12 @@ static const float default_top_fraction = 0.25f;
 // (n + 1) * alpha is meant to be whole when it is whole up to rounding.
 static const double rounding = 1e-9;
 static const double most_score = 1e30;
+static const double most_margin = 1e9; // seconds
 
 SeamCalibration *seam_calibration_new(void) {
     SeamCalibration *c = g_new0(SeamCalibration, 1);
     c->top_fraction = default_top_fraction;
+    c->rul_margin = NAN;
     return c;
 }
 
@@ -142,7 +145,49 @@ SeamDecision seam_conformal_decide(float score, float pass_below, float reject_a
     return SEAM_REFER;
 }
 
-// ---- JSON: {"score": "classify"|"anomaly", "top_fraction": f, "sets": [{"modalities": [..], "good": [..], "defect": [..]}]} ---------
+// ---- remaining life ----------------------------------------------------------------------------------------------------------------
+
+typedef struct {
+    double score, weight;
+} Weighted;
+
+static int by_score(const void *a, const void *b) {
+    double x = ((const Weighted *)a)->score, y = ((const Weighted *)b)->score;
+    return (x > y) - (x < y);
+}
+
+float seam_conformal_margin(int32_t n, const double *score, const int32_t *group, int32_t groups, double level) {
+    g_autofree int32_t *size = g_new0(int32_t, groups + 1);
+    g_autofree Weighted *sorted = g_new(Weighted, n + 1);
+    double below = 0;
+    int32_t i = 0;
+    for (i = 0; i < n; i++)
+        size[group[i]]++;
+    for (i = 0; i < n; i++)
+        sorted[i] = (Weighted){score[i], 1.0 / ((groups + 1.0) * size[group[i]])};
+    qsort(sorted, (size_t)n, sizeof *sorted, by_score);
+    for (i = 0; i < n; i++) {
+        below += sorted[i].weight;
+        if (below >= level - rounding)
+            return (float)sorted[i].score;
+    }
+    return NAN;
+}
+
+void seam_conformal_interval(const SeamCalibration *c, const SeamConfig *config, SeamWindowResult *r) {
+    float limit = INFINITY;
+    for (int32_t t = 0; t < config->n_tasks; t++)
+        limit = config->task[t].kind == SEAM_TASK_RUL ? (float)config->task[t].limit : limit;
+    bool promised = c && r->has_rul && !r->missing && isfinite(c->rul_margin);
+    float margin = promised ? c->rul_margin : 0;
+    // Margins below 0 may bring the ends past each other: then they meet.
+    float low = r->rul_quantile[0] - margin, high = r->rul_quantile[1] + margin, middle = (low + high) / 2;
+    r->rul_low = promised ? CLAMP(fminf(low, middle), 0, limit) : NAN;
+    r->rul_high = promised ? CLAMP(fmaxf(high, middle), 0, limit) : NAN;
+}
+
+// ---- JSON: {"score": "classify"|"anomaly", "top_fraction": f, "sets": [{"modalities": [..], "good": [..], "defect": [..]}],
+// "rul_margin": s} ----------------------------------------------------------------------------------------------------------------
 
 static bool read_scores(JsonObject *object, const char *where, const char *field, float *scores, int32_t *n, GError **error) {
     JsonArray *array = NULL;
@@ -207,11 +252,12 @@ static bool read_set(SeamCalibration *c, const SeamConfig *config, JsonNode *nod
 }
 
 static bool read_head(SeamCalibration *c, JsonObject *object, const char *where, GError **error) {
-    static const char *const fields[] = {"score", "top_fraction", "sets", NULL};
+    static const char *const fields[] = {"score", "top_fraction", "sets", "rul_margin", NULL};
     const char *score = "classify";
-    double top = default_top_fraction;
+    double top = default_top_fraction, margin = 0;
     if (!seam_json_known(object, where, fields, error) || !seam_json_string(object, where, "score", false, &score, error) ||
-        !seam_json_double(object, where, "top_fraction", false, 1e-6, 1, &top, error))
+        !seam_json_double(object, where, "top_fraction", false, 1e-6, 1, &top, error) ||
+        !seam_json_double(object, where, "rul_margin", false, -most_margin, most_margin, &margin, error))
         return false;
     if (!g_str_equal(score, "classify") && !g_str_equal(score, "anomaly")) {
         g_set_error(error, SEAM_ERROR, SEAM_ERROR_VALUE, "%s: \"score\" must be \"classify\" or \"anomaly\"", where);
@@ -219,6 +265,7 @@ static bool read_head(SeamCalibration *c, JsonObject *object, const char *where,
     }
     c->score_is_anomaly = g_str_equal(score, "anomaly");
     c->top_fraction = (float)top;
+    c->rul_margin = json_object_has_member(object, "rul_margin") ? (float)margin : NAN;
     return true;
 }
 
@@ -226,14 +273,17 @@ bool seam_calibration_parse(SeamCalibration *c, const SeamConfig *config, JsonOb
     char *place = g_strdup_printf("%s: calibration", where);
     JsonArray *sets = NULL;
     c->n_sets = 0;
+    c->rul_margin = NAN;
     bool ok = read_head(c, object, place, error) && seam_json_array(object, place, "sets", true, &sets, error);
     for (guint i = 0; ok && i < json_array_get_length(sets); i++) {
         char *set_place = g_strdup_printf("%s.sets[%u]", place, i);
         ok = read_set(c, config, json_array_get_element(sets, i), set_place, error);
         g_free(set_place);
     }
-    if (!ok)
+    if (!ok) {
         c->n_sets = 0;
+        c->rul_margin = NAN;
+    }
     g_free(place);
     return ok;
 }
@@ -274,5 +324,7 @@ JsonObject *seam_calibration_print(const SeamCalibration *c, const SeamConfig *c
     for (int32_t i = 0; i < c->n_sets; i++)
         json_array_add_object_element(sets, print_set(&c->set[i], config));
     json_object_set_array_member(object, "sets", sets);
+    if (isfinite(c->rul_margin))
+        json_object_set_double_member(object, "rul_margin", c->rul_margin);
     return object;
 }

@@ -23,6 +23,7 @@ typedef struct {
     float top_fraction;    // a weld's score is the mean of this share of its worst windows (at least one); (0, 1], default 0.25
     int32_t n_sets;
     SeamCalibrationSet set[SEAM_MAX_CALIBRATIONS];
+    float rul_margin;      // seconds by which the quantiles of a remaining life are moved apart (below 0: together); NAN: not calibrated
 } SeamCalibration;
 
 // Half a megabyte: allocate, do not put on the stack.
@@ -37,6 +38,14 @@ bool seam_calibration_add(SeamCalibration *c, const SeamConfig *config, uint32_t
 void seam_conformal_thresholds(const SeamCalibrationSet *set, double false_reject, double miss, float *pass_below, float *reject_above);
 // good is plausible: score <= reject_above; defective is plausible: score >= pass_below. NaN refers. `reason` is set to a constant sentence.
 SeamDecision seam_conformal_decide(float score, float pass_below, float reject_above, const char **reason);
+
+// The margin that makes an interval hold a new group's life with probability `level`: score[i] = max(low - life, life - high) of held-back lives
+// (conformalised quantile regression, Romano 2019, eq. 6), group [n] (0 .. groups - 1): which of them come from one thing and are alike. Every
+// group weighs the same, 1 / (groups + 1), and so does the new one, whose score may be anything (Lee, Barber and Willett 2023, "HCP"). NAN when there
+// are too few groups for the level.
+float seam_conformal_margin(int32_t n, const double *score, const int32_t *group, int32_t groups, double level);
+// Fills rul_low and rul_high from the quantiles: NAN where no margin is calibrated (c may be NULL), or something is missing that was there in calibration.
+void seam_conformal_interval(const SeamCalibration *c, const SeamConfig *config, SeamWindowResult *result);
 
 // model.json's (or an adapter's metadata's) `calibration` object.
 bool seam_calibration_parse(SeamCalibration *c, const SeamConfig *config, JsonObject *object, const char *where, GError **error);

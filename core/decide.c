@@ -160,12 +160,25 @@ static SeamStatus decide_anomaly(const SeamAnomaly *task, SeamRun *run, const Se
     return SEAM_OK;
 }
 
+// ---- rul -----------------------------------------------------------------------------------------------------------------------
+
+static SeamStatus decide_rul(const SeamSurvival *task, SeamRun *run, const SeamTokens *tokens, SeamWindowResult *r) {
+    SeamClassifyOut out;
+    SEAM_TRY(seam_classify_forward(&task->evidence, run, tokens, &out, NULL));
+    for (int32_t side = 0; side < 2; side++)
+        r->rul_quantile[side] = (float)seam_survival_quantile(task, out.logits, side ? (1 + SEAM_RUL_LEVEL) / 2 : (1 - SEAM_RUL_LEVEL) / 2);
+    r->rul = (float)seam_survival_mean(task, out.logits);
+    r->has_rul = out.present[0] != 0;
+    return isfinite(r->rul) && isfinite(r->rul_quantile[0]) && isfinite(r->rul_quantile[1]) ? SEAM_OK : SEAM_DEVICE_ERROR;
+}
+
 // ---- the window ----------------------------------------------------------------------------------------------------------------
 
 static void begin_result(const SeamModel *model, const SeamTokens *tokens, uint32_t expected, const float *expert_use, SeamWindowResult *r) {
     memset(r, 0, sizeof *r);
     r->time = tokens->seq_time[0];
     r->duration = model->config.window;
+    r->rul_low = r->rul_high = NAN;
     for (int32_t i = 0; i < tokens->n; i++)
         r->present |= 1u << tokens->place[i].modality;
     for (int32_t m = 0; m < model->config.n_modalities; m++) {
@@ -182,6 +195,7 @@ static SeamStatus decide_task(const SeamModel *model, int32_t task, SeamRun *run
     case SEAM_TASK_CLASSIFY: return decide_classify(&model->task[task].classify, run, tokens, r);
     case SEAM_TASK_LOCALISE: return decide_localise(&model->task[task].localise, run, tokens, r);
     case SEAM_TASK_ANOMALY: return decide_anomaly(&model->task[task].anomaly, run, tokens, r);
+    case SEAM_TASK_RUL: return decide_rul(&model->task[task].survival, run, tokens, r);
     }
     return SEAM_BAD_SHAPE;
 }
@@ -211,6 +225,7 @@ size_t seam_decide_bytes(const SeamModel *model, int32_t tokens) {
         case SEAM_TASK_CLASSIFY: most = MAX(most, seam_classify_bytes(&model->task[t].classify, tokens, 1, false)); break;
         case SEAM_TASK_LOCALISE: most = MAX(most, seam_localise_bytes(&model->task[t].localise, tokens, false)); break;
         case SEAM_TASK_ANOMALY: most = MAX(most, seam_anomaly_bytes(&model->task[t].anomaly, 1)); break;
+        case SEAM_TASK_RUL: most = MAX(most, seam_classify_bytes(&model->task[t].survival.evidence, tokens, 1, false)); break;
         }
     return most;
 }

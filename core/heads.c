@@ -3,6 +3,7 @@
 // From a bundle and adapter files to something that can decide. All of it is read before anything is changed.
 #include "core/heads.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "core/error.h"
@@ -28,7 +29,7 @@ static bool take_calibration(SeamHeads *heads, const SeamSafetensors *file, int3
     if (text && !own)
         return false;
     SeamTaskKind scored = heads->calibration->score_is_anomaly ? SEAM_TASK_ANOMALY : SEAM_TASK_CLASSIFY;
-    if (own && own->n_sets > 0) {
+    if (own && (own->n_sets > 0 || isfinite(own->rul_margin))) {
         seam_calibration_free(heads->calibration);
         heads->calibration = own;
         heads->thresholds_void = false;
@@ -38,6 +39,8 @@ static bool take_calibration(SeamHeads *heads, const SeamSafetensors *file, int3
         heads->calibration->n_sets = 0;
         heads->thresholds_void = true;
     }
+    if (config->task[task].kind == SEAM_TASK_RUL)
+        heads->calibration->rul_margin = NAN;
     seam_calibration_free(own);
     return true;
 }

@@ -103,6 +103,9 @@ static void declare_task(const SeamConfig *config, int32_t task, SeamParams *par
     case SEAM_TASK_ANOMALY:
         seam_anomaly_declare(&model->task[task].anomaly, config, task);
         break;
+    case SEAM_TASK_RUL:
+        seam_survival_declare(&model->task[task].survival, params, config, task);
+        break;
     }
 }
 

@@ -17,6 +17,7 @@
 #include "core/layers/localise.h"
 #include "core/layers/project.h"
 #include "core/layers/sensor_embed.h"
+#include "core/layers/survival.h"
 #include "core/layers/text_embed.h"
 #include "core/run.h"
 #include "core/sensor_window.h"
@@ -38,6 +39,7 @@ typedef struct SeamModel {
         SeamClassify classify;
         SeamLocalise localise;
         SeamAnomaly anomaly;
+        SeamSurvival survival;
     } task[SEAM_MAX_TASKS];
 } SeamModel;
 

@@ -176,6 +176,16 @@ static void put_window_anomaly(GString *out, const SeamWindowResult *r, const Se
     g_string_append_c(out, '}');
 }
 
+static void put_rul(GString *out, float value, float low, float high) {
+    put_key(out, "rul");
+    g_string_append_c(out, '{');
+    put_member(out, "value", value);
+    put_member(out, "low", low);
+    put_member(out, "high", high);
+    put_member(out, "level", SEAM_RUL_LEVEL);
+    g_string_append_c(out, '}');
+}
+
 static void put_boxes(GString *out, const SeamWindowResult *r, const SeamConfig *config) {
     put_key(out, "boxes");
     g_string_append_c(out, '[');
@@ -217,6 +227,8 @@ char *seam_window_result_print(const SeamWindowResult *r, const SeamConfig *conf
     put_window_classes(out, r, config);
     if (r->has_anomaly)
         put_window_anomaly(out, r, config);
+    if (r->has_rul)
+        put_rul(out, r->rul, r->rul_low, r->rul_high);
     put_boxes(out, r, config);
     if (r->heat_w > 0 && r->heat_h > 0)
         put_heat(out, r, config);
@@ -283,6 +295,8 @@ char *seam_verdict_print(const SeamVerdict *v, const SeamConfig *config, const c
     g_string_append_c(out, '{');
     put_member(out, "score", v->anomaly);
     g_string_append_c(out, '}');
+    if (v->has_rul)
+        put_rul(out, v->rul, v->rul_low, v->rul_high);
     put_classes(out, config, v->probability);
     put_place(out, v);
     put_by_modality(out, "contributions", config, v->present, v->contribution);

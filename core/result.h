@@ -12,6 +12,8 @@ enum { SEAM_MAX_BOXES = 64, SEAM_MAX_HEAT = 64 * 64 };
 typedef enum { SEAM_PASS, SEAM_REJECT, SEAM_REFER } SeamDecision;
 const char *seam_decision_name(SeamDecision decision); // "pass", "reject", "refer"
 
+#define SEAM_RUL_LEVEL 0.9 // share of lives that the calibrated interval holds
+
 // One decision window. Modalities are bits (1 << index) of the configuration's list.
 typedef struct {
     double time, duration;        // running time of the window, seconds
@@ -28,7 +30,10 @@ typedef struct {
     float heat[SEAM_MAX_HEAT];    // [heat_h, heat_w], 0 .. 1: the highest defect class a cell
     int32_t n_boxes, n_shown;     // boxes, highest score first; so many of them are worth showing (the others count for average precision)
     SeamBox box[SEAM_MAX_BOXES];  // relative to that picture
-    bool has_classify, has_anomaly, arc_on;
+    float rul;                    // remaining life after the window's end, seconds: the mean of the distribution, cut at the task's limit; valid when has_rul
+    float rul_quantile[2];        // the model's own quantiles (1 -+ SEAM_RUL_LEVEL) / 2: no promise
+    float rul_low, rul_high;      // the calibrated interval of them; NAN: not calibrated
+    bool has_classify, has_anomaly, has_rul, arc_on;
 } SeamWindowResult;
 
 // One weld's verdict.
@@ -54,6 +59,8 @@ typedef struct {
     int32_t windows;
     double clock_offset[SEAM_MAX_MODALITIES]; // time of an event on this modality minus its time on the reference, seconds; NAN: not measured
     int32_t clock_reference;      // modality index, or -1
+    bool has_rul;
+    float rul, rul_low, rul_high; // of the last window that has them
 } SeamVerdict;
 
 // One JSON object, without newline; g_free it. `fingerprint` is the model's.

@@ -45,7 +45,8 @@ typedef struct {
     float probability[SEAM_MAX_CLASSES];
     float contribution[SEAM_MAX_MODALITIES], expert_use[SEAM_MAX_EXPERTS];
     uint32_t present, missing;
-    bool has_classify, counted;
+    bool has_classify, has_rul, counted;
+    float rul, rul_low, rul_high;
 } Window;
 
 typedef struct {
@@ -61,6 +62,9 @@ typedef struct {
     uint32_t present;
     int32_t missing[SEAM_MAX_MODALITIES];
     double contribution[SEAM_MAX_MODALITIES], expert_use[SEAM_MAX_EXPERTS];
+    bool has_rul;
+    double rul_time;              // of the last window with a remaining life
+    float rul, rul_low, rul_high; // its values
     Window partial[MAX_PARTIAL];
     Worst worst[MAX_WORST];
 } Weld;
@@ -206,7 +210,8 @@ void seam_weld_tracker_end(SeamWeldTracker *t, double time) {
 
 static Window summary(const SeamWeldTracker *t, const SeamWindowResult *r) {
     Window w = {.time = r->time, .duration = r->duration, .present = r->present, .missing = r->missing,
-                .has_classify = r->has_classify, .anomaly = r->has_anomaly ? r->anomaly : NAN};
+                .has_classify = r->has_classify, .anomaly = r->has_anomaly ? r->anomaly : NAN,
+                .has_rul = r->has_rul, .rul = r->rul, .rul_low = r->rul_low, .rul_high = r->rul_high};
     float log_odds = r->has_classify ? r->score : NAN;
     w.score = t->calibration.score_is_anomaly ? w.anomaly : log_odds;
     memcpy(w.probability, r->probability, sizeof w.probability);
@@ -248,6 +253,13 @@ static void add_window(Weld *weld, const Window *w, int32_t most) {
         use += w->expert_use[e];
     }
     weld->with_use += use > 0;
+    if (w->has_rul && (!weld->has_rul || w->time >= weld->rul_time)) {
+        weld->has_rul = true;
+        weld->rul_time = w->time;
+        weld->rul = w->rul;
+        weld->rul_low = w->rul_low;
+        weld->rul_high = w->rul_high;
+    }
     if (!isnan(w->score)) {
         weld->scored++;
         keep_worst(weld, w);
@@ -396,6 +408,8 @@ static void decide(const SeamWeldTracker *t, SeamVerdict *v) {
         seam_conformal_thresholds(set, t->options.false_reject, t->options.miss, &v->pass_below, &v->reject_above);
     v->score_is_anomaly = t->calibration.score_is_anomaly;
     v->decision = seam_conformal_decide(v->score, v->pass_below, v->reject_above, &v->reason);
+    if (t->weld.has_rul && isnan(v->score)) // how long it lasts says nothing of good or bad
+        v->reason = "the model tells how long it will last, not whether it is good";
 }
 
 static void tell(SeamWeldTracker *t, const Span *span, SeamVerdict *v) {
@@ -417,6 +431,10 @@ static void tell(SeamWeldTracker *t, const Span *span, SeamVerdict *v) {
     decide(t, v);
     name_class(t, v, classified);
     find_place(weld, v);
+    v->has_rul = weld->has_rul;
+    v->rul = weld->has_rul ? weld->rul : NAN;
+    v->rul_low = weld->has_rul ? weld->rul_low : NAN;
+    v->rul_high = weld->has_rul ? weld->rul_high : NAN;
     memcpy(v->clock_offset, t->clock_offset, sizeof v->clock_offset);
     v->clock_reference = t->clock_reference;
 }

@@ -88,7 +88,7 @@ static bool open_run(Run *r, GError **error) {
     r->kernels = seam_device_kernels(o->device ? o->device : "auto", error);
     if (!r->kernels || !seam_tool_open_model(o->model, &r->model, &r->calibration, error))
         return false;
-    r->data = seam_tool_read_data(&r->model->config, o->data, o->video_rate, NULL, &(SeamGrouping){.column = o->group_column}, o->leave_out, error);
+    r->data = seam_tool_read_data(&r->model->config, o->data, o->video_rate, NULL, &(SeamGrouping){.column = o->group_column}, o->leave_out, true, error);
     return r->data && list_subsets(r, error);
 }
 

@@ -98,6 +98,16 @@ static void print_decisions(const SeamEvaluation *e) {
            e->decisions[SEAM_REJECT] - e->decisions_good[SEAM_REJECT], e->decisions[SEAM_REFER] - e->decisions_good[SEAM_REFER]);
 }
 
+static void print_lives(const SeamLifeMetrics *lives) {
+    if (lives->n == 0)
+        return;
+    printf("\n%-20s %6.2f  s, of remaining lives: root of the mean squared error\n", "RMSE", lives->rmse);
+    printf("%-20s %6.1f  PHM 2008, the sum over %d lives\n", "score", lives->score, lives->n);
+    print_measure("coverage", lives->coverage, "share of lives within their intervals of 90 %");
+    if (isfinite(lives->interval_width))
+        printf("%-20s %6.1f  s, mean width of an interval\n", "interval width", lives->interval_width);
+}
+
 static void print_table(const Options *o, const SeamDataset *data, const SeamEvaluation *e, const SeamConfig *config) {
     g_autofree char *recall = g_strdup_printf("of good welds, where %.4g of the defective ones are found", o->recall);
     printf("%s: %s, %d recordings judged: %d good, %d defective", o->data, seam_data_kind_name(data->kind), e->n, e->good, e->defect);
@@ -110,6 +120,9 @@ static void print_table(const Options *o, const SeamDataset *data, const SeamEva
     print_measure("mAP50", e->map50, "of boxes");
     print_measure("calibration error", e->ece, "expected, 10 bins");
     print_measure("false rejects", e->false_reject_rate, recall);
+    print_lives(&e->lives);
+    if (e->good + e->defect == 0)
+        return;
     print_classes(e, config);
     print_confusion(e, config);
     print_decisions(e);
@@ -190,7 +203,7 @@ static int evaluate(const Options *o) {
     const SeamKernels *kernels = seam_device_kernels(o->device ? o->device : "auto", &error);
     SeamModel *model = kernels ? seam_model_acquire(o->model, &error) : NULL;
     SeamHeads *heads = model ? seam_heads_new(model, o->model, (const char *const[]){o->adapter, NULL}, NULL, &error) : NULL;
-    SeamDataset *data = heads ? seam_tool_read_data(&model->config, o->data, o->video_rate, o->classes, NULL, NULL, &error) : NULL;
+    SeamDataset *data = heads ? seam_tool_read_data(&model->config, o->data, o->video_rate, o->classes, NULL, NULL, false, &error) : NULL;
     bool ok = data && measure(o, heads, kernels, data, NULL, 0, e, &error) && check_judged(o, e, &error);
     if (ok)
         print(o, data, e, &model->config);

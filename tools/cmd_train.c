@@ -102,6 +102,9 @@ static bool take_start(const Options *o, SeamRecipe *recipe, SeamModel **start, 
 static void print_result(const Options *o, const SeamEvaluation *e) {
     fprintf(o->json ? stderr : stdout, "%s: validated on %d recordings: accuracy %.3f, macro-F1 %.3f, AUROC %.3f, boxes mAP50 %.3f, calibration error %.3f\n", o->out, e->n,
            e->by_class.accuracy, e->by_class.macro_f1, e->auroc, e->map50, e->ece);
+    if (e->lives.n > 0)
+        printf("%s: remaining lives of %d: RMSE %.2f, PHM 2008 score %.1f, coverage %.3f, interval width %.1f\n", o->out, e->lives.n, e->lives.rmse,
+               e->lives.score, e->lives.coverage, e->lives.interval_width);
 }
 
 // "2/5" to 2 and 5.
@@ -185,7 +188,7 @@ static int train(const Options *o) {
     if (status == 0 && !g_file_test(o->data, G_FILE_TEST_EXISTS) && recipe->synth)
         status = make_data(recipe, o->data);
     SeamGrouping grouping = {.column = recipe->group, .pattern = recipe->group_pattern, .near_duplicates = recipe->near_duplicates};
-    SeamDataset *data = status == 0 ? seam_tool_read_data(&recipe->config, o->data, recipe->train.video_rate, o->class_names, &grouping, NULL, &error) : NULL;
+    SeamDataset *data = status == 0 ? seam_tool_read_data(&recipe->config, o->data, recipe->train.video_rate, o->class_names, &grouping, NULL, true, &error) : NULL;
     if (status == 0 && (!data || !train_on(o, recipe, data, start, kernels, &error)))
         status = error ? seam_tool_fail("train", error, 1) : o->stop_after > 0 ? 0 : 1;
     seam_dataset_free(data);

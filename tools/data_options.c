@@ -33,12 +33,13 @@ static void show_note(void *user, const char *text) {
 }
 
 SeamDataset *seam_tool_read_data(const SeamConfig *config, const char *path, double video_rate, const char *class_names, const SeamGrouping *grouping,
-                                 const char *exclude_group, GError **error) {
+                                 const char *exclude_group, bool learn, GError **error) {
     SeamProgressBar bar;
     g_auto(GStrv) names = class_names ? g_strsplit(class_names, ",", -1) : NULL;
     SeamDatasetOptions options = {.read = {.media = seam_media_gst(), .video_rate = video_rate},
                                   .grouping = grouping ? *grouping : (SeamGrouping){0},
                                   .exclude_group = exclude_group,
+                                  .learn = learn,
                                   .class_names = (const char *const *)names,
                                   .progress = show_reading,
                                   .note = show_note,

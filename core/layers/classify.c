@@ -30,6 +30,8 @@ void seam_classify_declare(SeamClassify *c, SeamParams *params, const SeamConfig
     snprintf(prefix, sizeof prefix, "tasks.%s", config->task[task].name);
     *c = (SeamClassify){
         .dim = config->dim, .classes = config->n_classes, .modalities = config->n_modalities};
+    if (config->task[task].kind == SEAM_TASK_RUL) // survival.c: a logit a bin
+        c->classes = config->task[task].bins;
     seam_adapter_declare(&c->adapter, params, prefix, c->dim, config->task[task].rank);
     snprintf(name, sizeof name, "%s.norm", prefix);
     seam_norm_declare(&c->norm, params, name, c->dim);

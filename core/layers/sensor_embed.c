@@ -13,6 +13,10 @@
 //   f_time = W_t time + b_t + channel_c,   f_freq = W_f freq + b_f + channel_c       [dim]
 //
 // P is Welch's estimate (Welch 1967): white noise of variance 1 gives 1 in every bin.
+// Together, a token holds the features of all channels of a stretch side by side, 0 for those that are
+// not valid, and the sum of the valid ones' vectors: what lies in several channels at once is then one
+// product away, and the tokens are fewer.
+//
 // The spectrum is a linear map, so F (with the window folded in) is a fixed matrix and X one matrix
 // product. Bands are evenly spaced in log frequency from rate/fft to rate/2, at least one bin each.
 // The constants bring both logarithms to about -1 .. 1. Tokens of a valid stretch stand together
@@ -29,6 +33,9 @@ static int32_t bins_of(const SeamSensorEmbed *e) {
 }
 static int32_t frames_of(const SeamSensorEmbed *e) {
     return e->bands ? 1 + (e->patch - e->fft) / (e->fft / 2) : 0;
+}
+static int32_t time_width(const SeamSensorEmbed *e) {
+    return e->wide * 2 * e->bins;
 }
 static int32_t tokens_of_each(const SeamSensorEmbed *e) {
     return e->bands ? 2 : 1;
@@ -79,19 +86,20 @@ bool seam_sensor_embed_declare(SeamSensorEmbed *e, SeamParams *params, const Sea
                            .bins = s->time_bins,
                            .fft = s->fft,
                            .bands = s->bands,
+                           .wide = s->together ? m->channels : 1,
                            .rate = s->rate};
     for (int32_t c = 0; c < m->channels; c++) {
         e->mean[c] = m->mean[c];
         e->inverse_std[c] = 1.0f / m->std[c];
     }
     e->time_weight =
-        declare(params, m->name, "time.weight", SEAM_INIT_LINEAR, true, e->dim, 2 * e->bins);
+        declare(params, m->name, "time.weight", SEAM_INIT_LINEAR, true, e->dim, time_width(e));
     e->time_bias = declare(params, m->name, "time.bias", SEAM_INIT_ZERO, false, e->dim, 0);
     e->channel = declare(params, m->name, "channel", SEAM_INIT_SMALL, false, e->channels, e->dim);
     if (e->bands == 0)
         return true;
     e->frequency_weight =
-        declare(params, m->name, "frequency.weight", SEAM_INIT_LINEAR, true, e->dim, e->bands);
+        declare(params, m->name, "frequency.weight", SEAM_INIT_LINEAR, true, e->dim, e->wide * e->bands);
     e->frequency_bias =
         declare(params, m->name, "frequency.bias", SEAM_INIT_ZERO, false, e->dim, 0);
     e->fourier = g_try_new(float, 2 * (size_t)bins_of(e) * e->fft);
@@ -190,29 +198,56 @@ static SeamPlace place_of(const SeamSensorEmbed *e, int32_t stretch, int32_t cha
                        .domain = (uint8_t)domain};
 }
 
+// The channels from `first` on that are valid in the stretch, `wide` of them.
+static uint64_t valid_channels(const SeamSensorEmbed *e, const SeamSensorWindow *window,
+                               int32_t stretch, int32_t first) {
+    uint64_t channels = 0;
+    const float *x = window->x + (size_t)stretch * e->patch * e->channels;
+    for (int32_t c = first; c < first + e->wide; c++)
+        channels |= stretch_valid(e, x + c) ? UINT64_C(1) << c : 0;
+    return channels;
+}
+
+// What is not valid has features of 0, of every kind. width: of one channel's features.
+static void clear_missing(const SeamSensorEmbed *e, int32_t rows, const uint64_t *channels,
+                          int32_t width, float *features) {
+    for (int32_t i = 0; i < rows * e->wide && e->wide > 1; i++)
+        if (!(channels[i / e->wide] >> i % e->wide & 1))
+            memset(features + (size_t)i * width, 0, (size_t)width * sizeof *features);
+}
+
 // Features and places of one window's valid stretches; their number was counted before.
 static SeamStatus window_features(const SeamSensorEmbed *e, SeamRun *run,
                                   const SeamSensorWindow *window, int32_t rows, float *time,
-                                  float *frequency, SeamPlace *place) {
+                                  float *frequency, uint64_t *channels, SeamPlace *place) {
     size_t mark = seam_arena_mark(run->arena);
     int32_t row = 0, each = tokens_of_each(e);
-    float *z = SEAM_NEW(run->arena, float, (size_t)rows * e->patch);
+    float *z = SEAM_NEW0(run->arena, float, (size_t)rows * e->wide * e->patch);
     if (!z)
         return SEAM_NO_MEMORY;
     for (int32_t s = 0; s < e->samples / e->patch; s++)
-        for (int32_t c = 0; c < e->channels; c++) {
+        for (int32_t c = 0; c < e->channels; c += e->wide) {
             const float *x = window->x + (size_t)s * e->patch * e->channels + c;
-            if (!stretch_valid(e, x))
+            channels[row] = valid_channels(e, window, s, c);
+            if (!channels[row])
                 continue;
-            normalise_stretch(e, c, x, z + (size_t)row * e->patch);
-            time_features(e, z + (size_t)row * e->patch, time + (size_t)row * 2 * e->bins);
+            for (int32_t k = 0; k < e->wide; k++) {
+                size_t at = (size_t)row * e->wide + k;
+                if (channels[row] >> (c + k) & 1) {
+                    normalise_stretch(e, c + k, x + k, z + at * e->patch);
+                    time_features(e, z + at * e->patch, time + at * 2 * e->bins);
+                }
+            }
             for (int32_t d = 0; d < each; d++)
                 place[row * each + d] =
                     place_of(e, s, c, d ? SEAM_DOMAIN_FREQUENCY : SEAM_DOMAIN_TIME);
             row++;
         }
-    if (e->bands && rows > 0)
-        SEAM_TRY(frequency_features(e, run, rows, z, frequency));
+    clear_missing(e, rows, channels, 2 * e->bins, time);
+    if (e->bands && rows > 0) {
+        SEAM_TRY(frequency_features(e, run, rows * e->wide, z, frequency));
+        clear_missing(e, rows, channels, e->bands, frequency);
+    }
     seam_arena_release(run->arena, mark);
     return SEAM_OK;
 }
@@ -220,32 +255,34 @@ static SeamStatus window_features(const SeamSensorEmbed *e, SeamRun *run,
 static int32_t count_valid(const SeamSensorEmbed *e, const SeamSensorWindow *window) {
     int32_t count = 0;
     for (int32_t s = 0; s < e->samples / e->patch; s++)
-        for (int32_t c = 0; c < e->channels; c++)
-            count += stretch_valid(e, window->x + (size_t)s * e->patch * e->channels + c);
+        for (int32_t c = 0; c < e->channels; c += e->wide)
+            count += valid_channels(e, window, s, c) != 0;
     return count;
 }
 
 // ---- the layer ----------------------------------------------------------------------------------
 
-// x += features W^T, in rows `each` tokens apart that hold bias and channel vector already.
+// x += features W^T, in rows `each` tokens apart that hold bias and channel vectors already.
 static SeamStatus add_products(const SeamSensorEmbed *e, const SeamKernels *k, int32_t valid,
-                               const float *time, const float *frequency, const SeamPlace *place,
-                               float *x) {
+                               const float *time, const float *frequency, const uint64_t *channels,
+                               const SeamPlace *place, float *x) {
     int32_t each = tokens_of_each(e), ld = each * e->dim;
     for (int32_t i = 0; i < valid * each; i++) {
         const float *bias =
             place[i].domain == SEAM_DOMAIN_TIME ? e->time_bias->data : e->frequency_bias->data;
         memcpy(x + (size_t)i * e->dim, bias, e->dim * sizeof *x);
-        SEAM_TRY(k->add((size_t)e->dim, e->channel->data + (size_t)place[i].channel * e->dim,
-                        x + (size_t)i * e->dim));
+        for (int32_t c = 0; c < e->channels; c++)
+            if (channels[i / each] >> c & 1)
+                SEAM_TRY(k->add((size_t)e->dim, e->channel->data + (size_t)c * e->dim,
+                                x + (size_t)i * e->dim));
     }
     if (valid == 0)
         return SEAM_OK;
-    SEAM_TRY(k->gemm(false, true, valid, e->dim, 2 * e->bins, time, 2 * e->bins,
-                     e->time_weight->data, 2 * e->bins, 1, x, ld));
+    int32_t times = time_width(e), bands = e->wide * e->bands;
+    SEAM_TRY(k->gemm(false, true, valid, e->dim, times, time, times, e->time_weight->data, times, 1, x, ld));
     if (e->bands)
-        SEAM_TRY(k->gemm(false, true, valid, e->dim, e->bands, frequency, e->bands,
-                         e->frequency_weight->data, e->bands, 1, x + e->dim, ld));
+        SEAM_TRY(k->gemm(false, true, valid, e->dim, bands, frequency, bands,
+                         e->frequency_weight->data, bands, 1, x + e->dim, ld));
     return SEAM_OK;
 }
 
@@ -278,22 +315,24 @@ SeamStatus seam_sensor_embed_forward(const SeamSensorEmbed *e, SeamRun *run, int
     SEAM_TRY(new_tokens(e, run, windows, window, features));
     int32_t each = tokens_of_each(e), valid = features->n / each;
     size_t mark = seam_arena_mark(run->arena);
-    float *time = SEAM_NEW(run->arena, float, (size_t)valid * 2 * e->bins);
-    float *frequency = SEAM_NEW(run->arena, float, (size_t)valid * e->bands);
-    if (!time || !frequency)
+    float *time = SEAM_NEW(run->arena, float, (size_t)valid * time_width(e));
+    float *frequency = SEAM_NEW(run->arena, float, (size_t)valid * e->wide * e->bands);
+    uint64_t *channels = SEAM_NEW(run->arena, uint64_t, valid + 1); // one more is looked at
+    if (!time || !frequency || !channels)
         return SEAM_NO_MEMORY;
     for (int32_t w = 0; w < windows; w++) {
         int32_t first = features->seq_start[w] / each,
                 rows = features->seq_start[w + 1] / each - first;
-        SEAM_TRY(window_features(e, run, &window[w], rows, time + (size_t)first * 2 * e->bins,
-                                 frequency + (size_t)first * e->bands,
+        SEAM_TRY(window_features(e, run, &window[w], rows, time + (size_t)first * time_width(e),
+                                 frequency + (size_t)first * e->wide * e->bands, channels + first,
                                  features->place + (size_t)first * each));
     }
-    SEAM_TRY(add_products(e, run->kernels, valid, time, frequency, features->place, features->x));
+    SEAM_TRY(add_products(e, run->kernels, valid, time, frequency, channels, features->place, features->x));
     if (saved) {
         saved->valid = valid;
         saved->time_features = time;
         saved->frequency_features = frequency;
+        saved->channels = channels;
         saved->place = features->place;
     } else {
         seam_arena_release(run->arena, mark);
@@ -311,27 +350,30 @@ SeamStatus seam_sensor_embed_backward(const SeamSensorEmbed *e, SeamRun *run,
         SEAM_TRY(k->add((size_t)e->dim, df,
                         place->domain == SEAM_DOMAIN_TIME ? e->time_bias->grad
                                                           : e->frequency_bias->grad));
-        SEAM_TRY(k->add((size_t)e->dim, df, e->channel->grad + (size_t)place->channel * e->dim));
+        for (int32_t c = 0; c < e->channels; c++)
+            if (saved->channels[i / each] >> c & 1)
+                SEAM_TRY(k->add((size_t)e->dim, df, e->channel->grad + (size_t)c * e->dim));
     }
     if (valid == 0)
         return SEAM_OK;
-    SEAM_TRY(k->gemm(true, false, e->dim, 2 * e->bins, valid, dfeatures, ld, saved->time_features,
-                     2 * e->bins, 1, e->time_weight->grad, 2 * e->bins));
+    int32_t times = time_width(e), bands = e->wide * e->bands;
+    SEAM_TRY(k->gemm(true, false, e->dim, times, valid, dfeatures, ld, saved->time_features, times, 1,
+                     e->time_weight->grad, times));
     if (e->bands)
-        SEAM_TRY(k->gemm(true, false, e->dim, e->bands, valid, dfeatures + e->dim, ld,
-                         saved->frequency_features, e->bands, 1, e->frequency_weight->grad,
-                         e->bands));
+        SEAM_TRY(k->gemm(true, false, e->dim, bands, valid, dfeatures + e->dim, ld,
+                         saved->frequency_features, bands, 1, e->frequency_weight->grad, bands));
     return SEAM_OK;
 }
 
 size_t seam_sensor_embed_bytes(const SeamSensorEmbed *e, int32_t windows, bool train) {
     size_t rows = (size_t)(e->samples / e->patch) * e->channels, valid = rows * windows,
-           n = valid * tokens_of_each(e);
+           n = valid / e->wide * tokens_of_each(e);
     return seam_arena_bytes(windows + 1, sizeof(int32_t)) +
            seam_arena_bytes(windows, sizeof(double)) + seam_arena_bytes(n * e->dim, sizeof(float)) +
            seam_arena_bytes(n, sizeof(SeamPlace)) +
            seam_arena_bytes(valid * 2 * e->bins, sizeof(float)) +
            seam_arena_bytes(valid * e->bands, sizeof(float)) +
+           seam_arena_bytes(valid / e->wide + 1, sizeof(uint64_t)) +
            seam_arena_bytes(rows * e->patch, sizeof(float)) +
            seam_arena_bytes(rows * frames_of(e) * e->fft, sizeof(float)) +
            seam_arena_bytes(rows * frames_of(e) * 2 * bins_of(e), sizeof(float));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Sensor windows to features: for each stretch and channel a token of its course in time and one of
+// Sensor windows to features: for each stretch and channel (or each stretch of all channels together) a token of its course in time and one of
 // its spectrum. It owns the parameters "embed.MODALITY.*" of a sensor modality and constant tables
 // (free them with clear). It never fills gaps longer than half a stretch.
 #pragma once
@@ -11,10 +11,11 @@
 typedef struct {
     int32_t modality, channels, dim;
     int32_t samples, patch, bins, fft, bands; // samples: of a full window
+    int32_t wide; // channels a token: 1, or all of them (together)
     double rate;
     float mean[SEAM_MAX_CHANNELS], inverse_std[SEAM_MAX_CHANNELS];
-    SeamTensor *time_weight, *time_bias; // "embed.NAME.time.weight|bias" [dim, 2 * bins], [dim]
-    SeamTensor *frequency_weight; // "embed.NAME.frequency.weight" [dim, bands]; NULL: bands is 0
+    SeamTensor *time_weight, *time_bias; // "embed.NAME.time.weight|bias" [dim, wide * 2 * bins], [dim]
+    SeamTensor *frequency_weight; // "embed.NAME.frequency.weight" [dim, wide * bands]; NULL: bands is 0
     SeamTensor *frequency_bias;   // "embed.NAME.frequency.bias" [dim]; NULL: bands is 0
     SeamTensor *channel; // "embed.NAME.channel" [channels, dim]
     float *fourier;      // Hann-windowed cosines, then sines [2 * (fft/2 + 1), fft]
@@ -22,9 +23,10 @@ typedef struct {
 } SeamSensorEmbed;
 
 typedef struct {
-    int32_t valid;             // stretches of channels that gave tokens
-    float *time_features;      // [valid, 2 * bins]
-    float *frequency_features; // [valid, bands]
+    int32_t valid;             // stretches (of one channel, or of all) that gave tokens
+    float *time_features;      // [valid, wide * 2 * bins]
+    float *frequency_features; // [valid, wide * bands]
+    uint64_t *channels;        // [valid] bits of the channels in it
     const SeamPlace *place;    // [valid * tokens of each]
     SeamProjectSaved project;  // of the stage that follows (model.h)
 } SeamSensorEmbedSaved;

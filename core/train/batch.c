@@ -23,6 +23,7 @@ SeamBatch *seam_batch_new(const SeamConfig *config, int32_t capacity, GError **e
     b->capacity = capacity;
     b->time = g_new0(double, capacity);
     b->label = g_new0(int32_t, capacity);
+    b->remaining = g_new0(double, capacity);
     for (int32_t m = 0; m < config->n_modalities; m++) {
         SeamBatchPart *p = &b->part[m];
         p->window = g_array_new(FALSE, FALSE, sizeof(int32_t));
@@ -56,6 +57,7 @@ void seam_batch_free(SeamBatch *batch) {
     }
     g_free(batch->time);
     g_free(batch->label);
+    g_free(batch->remaining);
     g_free(batch);
 }
 
@@ -225,6 +227,7 @@ uint32_t seam_batch_add(SeamBatch *batch, const SeamRecord *record, double start
         present = seam_augment_modalities(augment, random, present);
     batch->time[batch->windows] = start;
     batch->label[batch->windows] = label_of(config, &span, present);
+    batch->remaining[batch->windows] = record->has_remaining ? record->remaining + record->arc_end - span.end : NAN;
     for (int32_t m = 0; m < config->n_modalities; m++) {
         if (!(present >> m & 1))
             continue;

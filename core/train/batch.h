@@ -33,6 +33,7 @@ typedef struct {
     int32_t windows, capacity;
     double *time;      // [windows] their starts
     int32_t *label;    // [windows] class, -1: not known
+    double *remaining; // [windows] seconds of life after the window's end, NaN: not known
     SeamBatchPart part[SEAM_MAX_MODALITIES];
 } SeamBatch;
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "core/train/cmapss.h"
 #include "core/train/feature_folder.h"
 #include "core/train/image_folder.h"
 #include "core/train/near_duplicates.h"
@@ -19,7 +20,7 @@ enum { READERS = 2 };
 
 const char *seam_data_kind_name(SeamDataKind kind) {
     static const char *const names[] = {"runs with manifest.csv", "pictures in one folder a class", "pictures with YOLO labels",
-                                        "pictures with Pascal VOC boxes", "recordings of a sensor", "a table of features"};
+                                        "pictures with Pascal VOC boxes", "recordings of a sensor", "a table of features", "C-MAPSS lives"};
     return names[kind];
 }
 
@@ -323,12 +324,15 @@ static bool read_folder(SeamDataset *d, const SeamConfig *config, const SeamData
     d->kind = SEAM_DATA_SIGNALS;
     if (holds_recordings(d->path))
         return read_recordings(d, config, options, error);
+    d->kind = SEAM_DATA_CMAPSS;
+    if (seam_cmapss_folder(d->path))
+        return seam_cmapss_records(config, d->path, options->learn, &d->record, &d->n, error);
     d->kind = SEAM_DATA_RUNS;
     if (g_file_test(manifest, G_FILE_TEST_IS_REGULAR)) // it says what is wrong with it
         return read_manifest(d, config, options, manifest, error);
     g_set_error(error, SEAM_ERROR, SEAM_ERROR_MISSING,
                 "%s: not a data folder: expected manifest.csv with run folders or recordings, images/ with annotations/ or labels/, features.npy with index.csv and "
-                "columns.csv, or one folder of pictures or recordings a class", d->path);
+                "columns.csv, one folder of pictures or recordings a class, or train_FDn.txt", d->path);
     return false;
 }
 

@@ -6,7 +6,7 @@
 
 #include "core/train/runs.h"
 
-typedef enum { SEAM_DATA_RUNS, SEAM_DATA_CLASS_FOLDERS, SEAM_DATA_YOLO, SEAM_DATA_VOC, SEAM_DATA_SIGNALS, SEAM_DATA_FEATURES } SeamDataKind;
+typedef enum { SEAM_DATA_RUNS, SEAM_DATA_CLASS_FOLDERS, SEAM_DATA_YOLO, SEAM_DATA_VOC, SEAM_DATA_SIGNALS, SEAM_DATA_FEATURES, SEAM_DATA_CMAPSS } SeamDataKind;
 const char *seam_data_kind_name(SeamDataKind kind);
 
 // Held: neither trained on nor validated nor calibrated; for a measure of what the model has had no part in.
@@ -30,6 +30,7 @@ typedef struct {
 typedef struct {
     SeamReadOptions read;
     SeamGrouping grouping;
+    bool learn;                     // to train on; where a folder holds other recordings to measure with, they stay unread
     const char *exclude_group;      // runs of this group are left out; NULL: none
     const char *const *class_names; // of YOLO numbers, NULL-terminated, or NULL: from classes.txt or data.yaml
     void (*progress)(void *user, int32_t done, int32_t all); // may be NULL

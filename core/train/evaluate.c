@@ -51,6 +51,7 @@ static SeamStatus decide_subset(SeamEvaluator *e, SeamRun *run, const SeamPass *
     SEAM_TRY(seam_pass_fuse_some(o->model, run, e->batch, pass, e->use[i], &fused));
     SEAM_TRY(seam_decide(o->model, run, &fused, 0, o->tasks, expected, e->expert_use, &e->result[i]));
     e->result[i].arc_on = e->arc_start < e->result[i].time + e->result[i].duration && e->arc_end >= e->result[i].time;
+    seam_conformal_interval(o->calibration, &o->model->config, &e->result[i]);
     if (o->window)
         o->window(o->user, i, &fused, &e->result[i]);
     seam_arena_release(run->arena, mark);
@@ -179,7 +180,19 @@ typedef struct {
     int32_t n;
     float *score, *confidence;
     bool *defect, *correct;
+    int32_t n_lives;
+    SeamLife *life;
 } Lists;
+
+bool seam_evaluate_life(const SeamConfig *config, const SeamRecord *record, const SeamVerdict *verdict, SeamLife *life) {
+    double limit = INFINITY;
+    for (int32_t t = 0; t < config->n_tasks; t++)
+        limit = config->task[t].kind == SEAM_TASK_RUL ? config->task[t].limit : limit;
+    if (!verdict->has_rul || !record->has_remaining)
+        return false;
+    *life = (SeamLife){.truth = fmin(record->remaining, limit), .said = verdict->rul, .low = verdict->rul_low, .high = verdict->rul_high};
+    return true;
+}
 
 static void count_verdict(SeamEvaluation *out, Lists *l, const SeamRecord *r, const SeamVerdict *v) {
     int32_t truth = out->binary ? r->defect : r->class_index, said = out->binary ? v->class_index > 0 : v->class_index;
@@ -203,15 +216,18 @@ static bool evaluate_one(SeamEvaluator *e, const SeamEvaluateWhat *what, const S
         return false;
     if (verdict->windows > 0 && what->verdict)
         what->verdict(what->user, record, verdict);
+    if (verdict->windows > 0)
+        lists->n_lives += seam_evaluate_life(&e->options.model->config, record, verdict, &lists->life[lists->n_lives]);
     if (verdict->windows > 0 && record->label)
         count_verdict(out, lists, record, verdict);
     else
-        out->without_verdict += record->label != NULL;
+        out->without_verdict += record->label || (record->has_remaining && verdict->windows == 0);
     return true;
 }
 
 static void finish(SeamEvaluation *out, const Lists *l, Boxes *b, double recall) {
-    out->n = l->n;
+    out->n = MAX(l->n, l->n_lives);
+    seam_metric_lives(l->n_lives, l->life, &out->lives);
     out->auroc = seam_metric_auroc(l->n, l->score, l->defect);
     out->false_reject_rate = seam_metric_false_reject(l->n, l->score, l->defect, recall);
     out->ece = out->binary ? NAN : seam_metric_ece(l->n, l->confidence, l->correct);
@@ -223,7 +239,8 @@ static void finish(SeamEvaluation *out, const Lists *l, Boxes *b, double recall)
 bool seam_evaluate(const SeamEvaluateOptions *options, const SeamDataset *data, const SeamEvaluateWhat *what, SeamEvaluation *out, GError **error) {
     Boxes boxes = {.config = &options->model->config, .window = options->window, .user = options->user,
                    .found = g_array_new(FALSE, FALSE, sizeof(SeamMetricBox)), .truth = g_array_new(FALSE, FALSE, sizeof(SeamMetricBox))};
-    Lists lists = {0, g_new0(float, data->n + 1), g_new0(float, data->n + 1), g_new0(bool, data->n + 1), g_new0(bool, data->n + 1)};
+    Lists lists = {0, g_new0(float, data->n + 1), g_new0(float, data->n + 1), g_new0(bool, data->n + 1), g_new0(bool, data->n + 1), 0,
+                   g_new0(SeamLife, data->n + 1)};
     SeamEvaluateOptions watched = *options;
     watched.window = gather_boxes;
     watched.user = &boxes;
@@ -234,7 +251,7 @@ bool seam_evaluate(const SeamEvaluateOptions *options, const SeamDataset *data, 
     bool ok = e != NULL;
     for (int32_t i = 0; ok && i < data->n; i++) {
         boxes.record = &data->record[i];
-        if (!what->part || what->part[i] == what->which)
+        if (boxes.record->use != SEAM_USE_TRAINING && (!what->part || what->part[i] == what->which))
             ok = evaluate_one(e, what, boxes.record, &lists, out, error);
         if (what->progress)
             what->progress(what->user, i + 1, data->n);
@@ -248,6 +265,7 @@ bool seam_evaluate(const SeamEvaluateOptions *options, const SeamDataset *data, 
     g_free(lists.confidence);
     g_free(lists.defect);
     g_free(lists.correct);
+    g_free(lists.life);
     return ok;
 }
 
@@ -292,6 +310,10 @@ JsonObject *seam_evaluation_print(const SeamEvaluation *e, const SeamConfig *con
     put(o, "map50", e->map50);
     put(o, "ece", e->ece);
     put(o, "false_reject_rate", e->false_reject_rate);
+    put(o, "rmse", e->lives.rmse);
+    put(o, "score", e->lives.score);
+    put(o, "coverage", e->lives.coverage);
+    put(o, "interval_width", e->lives.interval_width);
     json_object_set_int_member(o, "n", e->n);
     json_object_set_int_member(o, "good", e->good);
     json_object_set_int_member(o, "defect", e->defect);

@@ -8,6 +8,7 @@
 #include "core/decide.h"
 #include "core/train/dataset.h"
 #include "core/train/metrics.h"
+#include "core/train/metrics_rul.h"
 #include "core/weld.h"
 
 enum { SEAM_MAX_SUBSETS = 64 };
@@ -39,8 +40,11 @@ void seam_evaluate_close(SeamWeldTracker *t, double now, SeamVerdict *verdict);
 // highest score counts. verdict[i].windows == 0: nothing of that subset was in the recording.
 bool seam_evaluate_record(SeamEvaluator *e, const SeamRecord *record, const uint32_t *subset, int32_t n, SeamVerdict *verdict, GError **error);
 
+// What a verdict says of the record's remaining life, and the truth, both cut at the task's limit; false when either is not known.
+bool seam_evaluate_life(const SeamConfig *config, const SeamRecord *record, const SeamVerdict *verdict, SeamLife *life);
+
 typedef struct {
-    int32_t n, good, defect, without_verdict; // recordings with a label and a verdict; without: labelled but nothing to judge by
+    int32_t n, good, defect, without_verdict; // recordings with a label (or a known life) and a verdict; without: labelled but nothing to judge by
     int32_t decisions[3];                     // by SeamDecision, of all n
     int32_t decisions_good[3];
     bool binary;                              // labels are not the model's classes: accuracy and confusion are good against defect
@@ -48,6 +52,7 @@ typedef struct {
     int32_t confusion[SEAM_MAX_CLASSES * SEAM_MAX_CLASSES];
     SeamClassMetrics by_class;
     double auroc, ece, map50, false_reject_rate;
+    SeamLifeMetrics lives;
 } SeamEvaluation;
 
 typedef struct {

@@ -71,6 +71,40 @@ bool seam_calibrate(SeamCalibration *c, const SeamModel *model, const SeamKernel
     return ok;
 }
 
+// Held-back lives, each thing's cuts a group, judged with all there is: how far outside the model's own quantiles the truth lies.
+static bool calibrate_lives(SeamCalibration *c, const SeamModel *model, const SeamRecipe *recipe, const SeamDataset *data, const SeamPart *part,
+                            const SeamKernels *kernels, GError **error) {
+    g_autofree double *score = g_new(double, data->n + 1);
+    g_autofree int32_t *group = g_new(int32_t, data->n + 1);
+    g_autofree SeamVerdict *verdict = g_new0(SeamVerdict, 1);
+    g_autoptr(GHashTable) groups = g_hash_table_new(g_str_hash, g_str_equal);
+    SeamCalibration *plain = seam_calibration_new();
+    plain->rul_margin = 0; // the quantiles as they are
+    SeamEvaluateOptions options = {.model = model, .kernels = kernels, .calibration = plain, .weld = SEAM_WELD_OPTIONS_DEFAULT,
+                                   .frames = recipe->train.eval_frames, .tasks = UINT32_MAX};
+    SeamEvaluator *e = seam_evaluator_new(&options, error);
+    int32_t n = 0;
+    bool ok = e != NULL;
+    for (int32_t i = 0; ok && i < data->n; i++) {
+        const SeamRecord *r = &data->record[i];
+        SeamLife life;
+        if (part[i] != SEAM_PART_CALIBRATION || !r->has_remaining || r->use == SEAM_USE_TRAINING)
+            continue;
+        ok = seam_evaluate_record(e, r, &(uint32_t){UINT32_MAX}, 1, verdict, error);
+        if (!ok || verdict->windows == 0 || !seam_evaluate_life(&model->config, r, verdict, &life) || isnan(life.low))
+            continue;
+        if (!g_hash_table_contains(groups, r->group))
+            g_hash_table_insert(groups, r->group, GUINT_TO_POINTER(g_hash_table_size(groups)));
+        group[n] = (int32_t)GPOINTER_TO_UINT(g_hash_table_lookup(groups, r->group));
+        score[n++] = fmax(life.low - life.truth, life.truth - life.high);
+    }
+    if (ok)
+        c->rul_margin = seam_conformal_margin(n, score, group, (int32_t)g_hash_table_size(groups), SEAM_RUL_LEVEL);
+    seam_evaluator_free(e);
+    seam_calibration_free(plain);
+    return ok;
+}
+
 // ---- writing -------------------------------------------------------------------------------------------------------------------
 
 bool seam_bundle_write_model(const char *path, const SeamModel *model, JsonObject *meta, GError **error) {
@@ -98,7 +132,7 @@ static JsonObject *provenance(const SeamRecipe *recipe, const SeamDataset *data,
     int32_t count[SEAM_PARTS] = {0};
     JsonObject *o = json_object_new();
     for (int32_t i = 0; i < data->n; i++)
-        count[part[i]]++;
+        count[part[i]] += data->record[i].use == SEAM_USE_ALL || (data->record[i].use == SEAM_USE_TRAINING) == (part[i] == SEAM_PART_TRAIN);
     json_object_set_string_member(o, "recipe", recipe->name);
     json_object_set_string_member(o, "recipe_hash", recipe->hash);
     json_object_set_int_member(o, "seed", (gint64)recipe->train.seed);
@@ -161,6 +195,7 @@ bool seam_train_finish(SeamModel *model, const SeamRecipe *recipe, const SeamDat
     SeamEvaluateWhat what = {.part = part, .which = SEAM_PART_VALIDATION, .only = UINT32_MAX, .recall = 0.99};
     JsonObject *meta = json_object_new();
     bool ok = fit_memory(model, recipe, data, part, kernels, error) && calibrate_part(calibration, model, recipe, data, part, kernels, error) &&
+              calibrate_lives(calibration, model, recipe, data, part, kernels, error) &&
               seam_evaluate(&options, data, &what, validation, error);
     if (ok) {
         json_object_set_string_member(meta, "name", recipe->name);

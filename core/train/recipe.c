@@ -62,6 +62,7 @@ static const Field train_fields[] = {
     {"classify", NUMBER, TRAIN(classify), 0, 100, 1},
     {"localise", NUMBER, TRAIN(localise), 0, 100, 1},
     {"box", NUMBER, TRAIN(box), 0, 100, 2},
+    {"rul", NUMBER, TRAIN(rul), 0, 100, 1},
     {"positive", NUMBER, TRAIN(positive), 1, 1000, 4},
     {"good_share", NUMBER, TRAIN(good_share), 0, 1, 0.35},
     {"video_rate", NUMBER, TRAIN(video_rate), 0, 1000, 8},

@@ -35,6 +35,9 @@ typedef struct {
     char *name, *value;
 } SeamField;
 
+// Lives to failure are read twice: whole, to learn from any stretch of them, and cut short, as they would be met.
+typedef enum { SEAM_USE_ALL, SEAM_USE_TRAINING, SEAM_USE_MEASURING } SeamUse;
+
 typedef struct {
     char *name, *group;    // group: what must stay on one side of a split; never NULL
     char *label;           // as the folder says; NULL: not labelled
@@ -42,6 +45,9 @@ typedef struct {
     bool defect;           // labelled and not good
     double duration;       // seconds, of the longest stream
     double arc_start, arc_end;
+    bool has_remaining;
+    double remaining;      // seconds that it lasts after arc_end
+    SeamUse use;
     SeamStream stream[SEAM_MAX_MODALITIES];
     bool has_truth;        // truth (may be empty) is known, times and boxes
     bool has_boxes;        // truth holds boxes for the pictures of box_modality; no box then means nothing to see

@@ -17,6 +17,7 @@
 #include "core/train/schedule.h"
 
 static const double candidate_step = 0.25; // of a window, between the places where windows may begin
+static const double life_step = 1.0 / 64;  // the same of windows that learn a remaining life: no jitter puts them past its end
 static const double smooth = 0.95;         // of the running means that are shown
 static const float first_heat = -4;        // logit of an untrained heat map: nearly all cells show nothing
 static const size_t first_arena = (size_t)64 << 20, largest_arena = (size_t)16 << 30;
@@ -24,6 +25,7 @@ static const size_t first_arena = (size_t)64 << 20, largest_arena = (size_t)16 <
 typedef struct {
     int32_t record;
     double start;
+    bool exact; // it begins just there
 } Candidate;
 
 typedef struct {
@@ -38,7 +40,7 @@ typedef struct {
     int64_t pretrained; // steps of the stage before, in this run
     GArray *candidate[SEAM_MAX_CLASSES]; // of Candidate
     SeamTrainProgress shown;
-    double loss, classify, localise, balance, accuracy; // of the last step
+    double loss, classify, localise, rul, balance, accuracy; // of the last step
 } Trainer;
 
 // ---- normalisation -------------------------------------------------------------------------------------------------------------
@@ -77,7 +79,7 @@ void seam_train_measure(SeamConfig *config, uint32_t given, const SeamDataset *d
         if (given >> k & 1 || m->front == SEAM_FRONT_TEXT)
             continue;
         for (int32_t r = 0; r < data->n; r++)
-            if (part[r] == SEAM_PART_TRAIN) {
+            if (part[r] == SEAM_PART_TRAIN && data->record[r].use != SEAM_USE_MEASURING) {
                 if (m->front == SEAM_FRONT_IMAGE)
                     measure_pictures(m, &data->record[r], &data->record[r].stream[k], &s);
                 else
@@ -95,6 +97,27 @@ void seam_train_measure(SeamConfig *config, uint32_t given, const SeamDataset *d
 
 // ---- drawing windows -----------------------------------------------------------------------------------------------------------
 
+// Windows of a life, the last one first, back to those of which a quarter had been seen; `step` keeps to the samples of the slowest sensor.
+static size_t gather_life(Trainer *t, int32_t r) {
+    const SeamConfig *config = &t->model->config;
+    const SeamRecord *record = &t->data->record[r];
+    double sample = 0, window = config->window;
+    size_t n = 0;
+    for (int32_t m = 0; m < config->n_modalities; m++)
+        sample = config->modality[m].front == SEAM_FRONT_SENSOR ? fmax(sample, 1 / config->modality[m].sensor.rate) : sample;
+    double step = sample > 0 ? fmax(1, floor(window * life_step / sample)) * sample : window * life_step;
+    for (double start = record->arc_end - window; start + window >= record->arc_start + candidate_step * window; start -= step, n++)
+        g_array_append_val(t->candidate[0], ((Candidate){r, start, true}));
+    return n;
+}
+
+static bool has_task(const SeamConfig *config, SeamTaskKind kind) {
+    for (int32_t k = 0; k < config->n_tasks; k++)
+        if (config->task[k].kind == kind)
+            return true;
+    return false;
+}
+
 static bool gather_candidates(Trainer *t, const SeamPart *part, GError **error) {
     double window = t->model->config.window;
     size_t total = 0;
@@ -102,11 +125,15 @@ static bool gather_candidates(Trainer *t, const SeamPart *part, GError **error) 
         t->candidate[c] = g_array_new(FALSE, FALSE, sizeof(Candidate));
     for (int32_t r = 0; r < t->data->n; r++) {
         const SeamRecord *record = &t->data->record[r];
-        if (part[r] != SEAM_PART_TRAIN)
+        if (part[r] != SEAM_PART_TRAIN || record->use == SEAM_USE_MEASURING)
             continue;
+        if (record->has_remaining && has_task(&t->model->config, SEAM_TASK_RUL)) {
+            total += gather_life(t, r);
+            continue;
+        }
         int32_t n = (int32_t)fmin(floor(fmax(record->arc_end - record->arc_start - window, 0) / window / candidate_step), 1e6);
         for (int32_t i = 0; i <= n; i++) {
-            Candidate c = {r, record->arc_start + i * candidate_step * window};
+            Candidate c = {r, record->arc_start + i * candidate_step * window, false};
             int32_t label = seam_record_label(record, c.start, window);
             if (label < 0)
                 continue;
@@ -115,7 +142,7 @@ static bool gather_candidates(Trainer *t, const SeamPart *part, GError **error) 
         }
     }
     if (total == 0)
-        g_set_error(error, SEAM_ERROR, SEAM_ERROR_MISSING, "%s: nothing to train on: no recording has a label that is a class of the model", t->data->path);
+        g_set_error(error, SEAM_ERROR, SEAM_ERROR_MISSING, "%s: nothing to train on: no recording has a label that is a class of the model, nor a known life", t->data->path);
     return total > 0;
 }
 
@@ -137,7 +164,7 @@ static void fill_batch(Trainer *t) {
         SeamRandom random = seam_random(o->seed, t->lot + (uint64_t)t->optimiser.step * 65536 + (uint64_t)i);
         const Candidate *c = draw(t, &random);
         double jitter = seam_random_range(&random, -0.5, 0.5) * candidate_step * t->model->config.window;
-        double start = c->start + jitter;
+        double start = c->start + (c->exact ? 0 : jitter);
         if (t->model->config.windows > 0) // the first windows are judged where they are: none reaches out of them
             start = fmax(fmin(start, t->data->record[c->record].arc_end - t->model->config.window), t->data->record[c->record].arc_start);
         seam_batch_add(t->batch, &t->data->record[c->record], start, UINT32_MAX, o->frames, &t->recipe->augment, &random);
@@ -176,6 +203,17 @@ static SeamStatus localise_step(Trainer *t, const SeamLocalise *task, const Seam
     return seam_localise_backward(task, &t->run, &saved, dlogits, dx);
 }
 
+static SeamStatus rul_step(Trainer *t, const SeamSurvival *task, const SeamPass *pass, float *dx) {
+    SeamClassifyOut out;
+    SeamClassifySaved saved;
+    SEAM_TRY(seam_classify_forward(&task->evidence, &t->run, &pass->fused, &out, &saved));
+    float *dlogits = SEAM_NEW(t->run.arena, float, (size_t)pass->fused.seqs * task->bins);
+    if (!dlogits)
+        return SEAM_NO_MEMORY;
+    t->rul += seam_survival_loss(task, pass->fused.seqs, out.logits, t->batch->remaining, t->recipe->train.rul, dlogits);
+    return seam_classify_backward(&task->evidence, &t->run, &saved, dlogits, dx);
+}
+
 // dfused [n, dim] = the sum of the tasks' gradients.
 static SeamStatus task_steps(Trainer *t, const SeamPass *pass, float *dfused) {
     const SeamConfig *config = &t->model->config;
@@ -190,6 +228,8 @@ static SeamStatus task_steps(Trainer *t, const SeamPass *pass, float *dfused) {
         size_t mark = seam_arena_mark(t->run.arena);
         if (config->task[k].kind == SEAM_TASK_CLASSIFY)
             SEAM_TRY(classify_step(t, &t->model->task[k].classify, pass, dx));
+        else if (config->task[k].kind == SEAM_TASK_RUL)
+            SEAM_TRY(rul_step(t, &t->model->task[k].survival, pass, dx));
         else
             SEAM_TRY(localise_step(t, &t->model->task[k].localise, pass, dx));
         seam_arena_release(t->run.arena, mark);
@@ -199,7 +239,7 @@ static SeamStatus task_steps(Trainer *t, const SeamPass *pass, float *dfused) {
 }
 
 static SeamStatus forward_backward(Trainer *t, bool heads_only, SeamPass *pass) {
-    t->classify = t->localise = t->balance = t->accuracy = 0;
+    t->classify = t->localise = t->rul = t->balance = t->accuracy = 0;
     seam_params_zero_grad(t->model->params);
     SEAM_TRY(seam_pass_encode(t->model, &t->run, t->batch, true, NULL, pass));
     SEAM_TRY(seam_pass_fuse(t->model, &t->run, t->batch, true, pass));
@@ -247,12 +287,13 @@ static void show(Trainer *t, const SeamTrainRun *how, int64_t begun_step, gint64
     SeamTrainProgress *p = &t->shown;
     const SeamTrainOptions *o = &t->recipe->train;
     double keep = t->optimiser.step - begun_step <= 1 ? 0 : smooth, seconds = (double)(g_get_monotonic_time() - begun) / 1e6;
-    double loss = o->classify * t->classify + o->localise * t->localise + o->balance * t->balance;
+    double loss = o->classify * t->classify + o->localise * t->localise + o->rul * t->rul + o->balance * t->balance;
     p->step = t->optimiser.step;
     p->steps = o->steps;
     p->loss = keep * p->loss + (1 - keep) * loss;
     p->classify = keep * p->classify + (1 - keep) * t->classify;
     p->localise = keep * p->localise + (1 - keep) * t->localise;
+    p->rul = keep * p->rul + (1 - keep) * t->rul;
     p->balance = keep * p->balance + (1 - keep) * t->balance;
     p->accuracy = keep * p->accuracy + (1 - keep) * t->accuracy;
     p->windows_per_second = (double)(t->optimiser.step - begun_step) * o->batch / fmax(seconds, 1e-3);
