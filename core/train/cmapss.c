@@ -31,7 +31,7 @@ static bool refuse(const char *path, int32_t line, GError **error, const char *f
     va_start(list, format);
     g_autofree char *text = g_strdup_vprintf(format, list);
     va_end(list);
-    g_set_error(error, SEAM_ERROR, SEAM_ERROR_FORMAT, "%s: line %d %s", path, line, text);
+    g_set_error(error, SEAM_ERROR, SEAM_ERROR_FORMAT, "%s: line %d: %s", path, line, text);
     return false;
 }
 
@@ -159,8 +159,10 @@ double *seam_cmapss_read_rul(const char *path, int32_t *n, GError **error) {
         if (count > 0)
             g_array_append_val(lives, value);
     }
+    if (text && lives->len == 0)
+        g_set_error(error, SEAM_ERROR, SEAM_ERROR_MISSING, "%s: holds no lives", path);
     *n = (int32_t)lives->len;
-    return text ? g_memdup2(lives->data, lives->len * sizeof(double) + (lives->len == 0)) : NULL;
+    return g_memdup2(lives->data, lives->len * sizeof(double)); // NULL of none
 }
 
 // ---- the folder ----------------------------------------------------------------------------------------------------------------

@@ -216,8 +216,7 @@ static double sensor_loss(void *data, bool backward) {
     return loss;
 }
 
-static void setup_sensors(SensorCase *c) {
-    setup(&c->f);
+static void finish_sensors(SensorCase *c) {
     g_assert_true(seam_sensor_embed_declare(&c->layer, c->f.params, &c->f.config, SENSORS));
     draw(c->f.params, &c->f.random);
     fill(&c->f.random, c->weight, G_N_ELEMENTS(c->weight), 1);
@@ -226,6 +225,11 @@ static void setup_sensors(SensorCase *c) {
         c->window[w] =
             (SeamSensorWindow){.time = 2 * w, .samples = SAMPLES, .x = c->x[w], .valid = SAMPLES};
     }
+}
+
+static void setup_sensors(SensorCase *c) {
+    setup(&c->f);
+    finish_sensors(c);
 }
 
 static void test_sensor(void) {
@@ -240,6 +244,32 @@ static void test_sensor(void) {
     check_params(c.f.params, SIZE_MAX, sensor_loss, &c);
     g_assert_cmpint(c.tokens, ==, 2 * (5 + 0 + 6));
     g_assert_cmpuint(c.f.arena.peak, <=, seam_sensor_embed_bytes(&c.layer, 3, true));
+    seam_sensor_embed_clear(&c.layer);
+    teardown(&c.f);
+}
+
+// All channels in one token: one that is missing counts 0 and is told by its vector; a stretch without any gives no token.
+static void test_sensor_together(void) {
+    SensorCase c;
+    SeamTokens out;
+    SeamSensorEmbedSaved saved;
+    setup(&c.f);
+    c.f.config.modality[SENSORS].sensor.together = true;
+    finish_sensors(&c);
+    for (int32_t i = 0; i < 9; i++)
+        c.x[0][i * 3 + 1] = NAN;
+    for (int32_t i = 0; i < STRETCH * 3; i++)
+        c.x[1][i] = NAN;
+    check_params(c.f.params, SIZE_MAX, sensor_loss, &c);
+    g_assert_cmpint(c.tokens, ==, 2 * (2 + 1 + 2));
+    g_assert_cmpuint(c.f.arena.peak, <=, seam_sensor_embed_bytes(&c.layer, 3, true));
+    assert_ok(seam_sensor_embed_forward(&c.layer, &c.f.run, 3, c.window, &out, &saved));
+    g_assert_cmpuint(saved.channels[0], ==, 5);
+    g_assert_cmpuint(saved.channels[1], ==, 7);
+    g_assert_cmpfloat(saved.time_features[4], ==, 0);
+    g_assert_cmpfloat(saved.frequency_features[3], ==, 0);
+    g_assert_cmpfloat(saved.frequency_features[2], !=, 0);
+    g_assert_cmpfloat_with_epsilon(out.place[4].t, 1.5, 1e-6);
     seam_sensor_embed_clear(&c.layer);
     teardown(&c.f);
 }
@@ -807,6 +837,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/heads/image/blocks/start", test_image_blocks_start);
     g_test_add_func("/heads/image/depths", test_image_depths);
     g_test_add_func("/heads/sensor", test_sensor);
+    g_test_add_func("/heads/sensor/together", test_sensor_together);
     g_test_add_func("/heads/sensor/places", test_sensor_places);
     g_test_add_func("/heads/sensor/spectrum", test_sensor_spectrum);
     g_test_add_func("/heads/sensor/holes", test_sensor_holes);

@@ -82,8 +82,9 @@ def shapes(config):
                     add_linear(name + ".out", width, width)
             add(embed + "summary", d)
         elif m["front"] == "sensor":
-            add_linear(embed + "time", 2 * m["time_bins"], d)
-            add_linear(embed + "frequency", m["bands"], d)
+            wide = m["channels"] if m.get("together") else 1
+            add_linear(embed + "time", wide * 2 * m["time_bins"], d)
+            add_linear(embed + "frequency", wide * m["bands"], d)
             add(embed + "channel", m["channels"], d)
         else:
             add(embed + "table", m["buckets"], d)
@@ -116,10 +117,11 @@ def shapes(config):
         add_linear(prefix + "adapter.down", d, task["rank"])
         add_linear(prefix + "adapter.up", task["rank"], d)
         add_norm(prefix + "norm")
-        if task["kind"] == "classify":
+        if task["kind"] in ("classify", "rul"):
+            logits = task.get("bins", classes)
             add(prefix + "score.weight", 1, d)
-            add(prefix + "weight", classes, d)
-            add(prefix + "bias", classes)
+            add(prefix + "weight", logits, d)
+            add(prefix + "bias", logits)
         else:
             add_linear(prefix + "head", d, (classes - 1) * task["upscale"] ** 2)
     return out
@@ -252,8 +254,12 @@ def compare(title, path, made, expected):
     return 1 if problems else 0
 
 
-if __name__ == "__main__":
+def main(make, metadata):
     torch.set_num_threads(1)
     if sys.argv[1] == "--check":
         sys.exit(compare("golden vectors", sys.argv[2], make(), metadata()))
     write(sys.argv[1], make(), metadata())
+
+
+if __name__ == "__main__":
+    main(make, metadata)

@@ -93,6 +93,8 @@ def stretch_features(modality, z):
     rms = (bins - bins.mean(1, keepdim=True)).square().mean(1).sqrt()
     over_time = torch.cat([bins.mean(1), (torch.log(1e-3 + rms) + 3.5) / 3.5])
     fft = modality["fft"]
+    if fft == 0:
+        return over_time, None
     window = torch.hann_window(fft, periodic=True, dtype=z.dtype)
     frames = z.unfold(0, fft, fft // 2) * window
     power = (torch.fft.rfft(frames).abs().square() / window.square().sum()).mean(0)
@@ -126,6 +128,31 @@ def sensor_features(p, config, m, windows, times):
                     rows.append(linear(p, prefix + domain, features) + p[prefix + "channel"][c])
                     places.append(place(m, domain, t=(stretch + 0.5) * patch / modality["rate"], channel=c))
                     sequence.append(s)
+    return Tokens(torch.stack(rows), places, sequence, times)
+
+
+def together_features(p, config, m, windows, times):
+    """The same with one token a stretch, time and frequency each, for all channels."""
+    modality = config["modalities"][m]
+    prefix, patch = f"embed.{modality['name']}.", modality["patch"]
+    rows, places, sequence = [], [], []
+    for s in range(len(times)):
+        for stretch in range(windows.shape[1] // patch):
+            parts, vectors = [], []
+            for c in range(modality["channels"]):
+                values = windows[s, stretch * patch:(stretch + 1) * patch, c].tolist()
+                if 2 * sum(not math.isfinite(v) for v in values) > patch:
+                    parts.append(None)
+                    continue
+                z = (torch.tensor(fill_holes(values), dtype=windows.dtype) - modality["mean"][c]) / modality["std"][c]
+                parts.append(stretch_features(modality, z))
+                vectors.append(p[prefix + "channel"][c])
+            there = next((part for part in parts if part), None)
+            for k, domain in enumerate(("time", "frequency") if there else ()):
+                features = torch.cat([part[k] if part else torch.zeros_like(there[k]) for part in parts])
+                rows.append(linear(p, prefix + domain, features) + sum(vectors))
+                places.append(place(m, domain, t=(stretch + 0.5) * patch / modality["rate"]))
+                sequence.append(s)
     return Tokens(torch.stack(rows), places, sequence, times)
 
 
@@ -379,6 +406,35 @@ def classify(p, config, task, tokens):
             shares.append(p[name + ".weight"] @ pooled)
     shares = torch.stack(shares).reshape(len(tokens.times), len(config["modalities"]), -1)
     return p[name + ".bias"] + shares.sum(1), shares
+
+
+def life(task, logits):
+    """Of one window's logits [bins]: the probabilities of the grid's points, the last one standing for all longer lives."""
+    survival = torch.cat([torch.ones(1, dtype=logits.dtype), torch.cumprod(torch.sigmoid(-logits), 0)])
+    return torch.cat([survival[:-1] * torch.sigmoid(logits), survival[-1:]])
+
+
+def life_loss(task, logits, remaining):
+    """-log likelihood; a life between two points is partly at each."""
+    p, at = life(task, logits), min(remaining, task["limit"]) / task["limit"] * task["bins"]
+    k = int(at)
+    share = at - k
+    return -(1 - share) * torch.log(p[k]) - (share * torch.log(p[k + 1]) if share else 0)
+
+
+def life_mean(task, logits):
+    return (life(task, logits) * torch.linspace(0, task["limit"], task["bins"] + 1, dtype=logits.dtype)).sum()
+
+
+def life_quantile(task, logits, level):
+    """Where P(T <= t), straight between its values at the points, reaches the level."""
+    p = life(task, logits)
+    ended = (torch.cumsum(p, 0) - p / 2).tolist()
+    points = [task["limit"] * k / task["bins"] for k in range(task["bins"] + 1)]
+    for k, value in enumerate(ended):
+        if value >= level:
+            return points[0] if k == 0 else points[k - 1] + (points[k] - points[k - 1]) * (level - ended[k - 1]) / (value - ended[k - 1])
+    return points[-1]
 
 
 def localise(p, config, task, tokens):
