@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// A model of remaining lives against its twin in PyTorch (tests/reference/golden_rul.py): tokens of all channels together, the survival head's loss, mean and
+// A model of remaining lives against its twin in PyTorch (tests/reference/rul.py): tokens of all channels together, the survival head's loss, mean and
 // quantiles, and every parameter's gradient, with the ref kernels and with those of this machine.
 #include <glib.h>
 #include <math.h>

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Golden vectors of a model of remaining lives: channels together in a token, and the survival head.
 
-    golden_rul.py [--check] FILE
+    rul.py [--check] FILE
 
 As golden.py, whose drawing and files it uses; tests/core/test_golden_rul.c holds the C code against the file.
 """
