@@ -103,7 +103,7 @@ static void print_result(const Options *o, const SeamEvaluation *e) {
     fprintf(o->json ? stderr : stdout, "%s: validated on %d recordings: accuracy %.3f, macro-F1 %.3f, AUROC %.3f, boxes mAP50 %.3f, calibration error %.3f\n", o->out, e->n,
            e->by_class.accuracy, e->by_class.macro_f1, e->auroc, e->map50, e->ece);
     if (e->lives.n > 0)
-        printf("%s: remaining lives of %d: RMSE %.2f, PHM 2008 score %.1f, coverage %.3f, interval width %.1f\n", o->out, e->lives.n, e->lives.rmse,
+        fprintf(o->json ? stderr : stdout, "%s: remaining lives of %d: RMSE %.2f, PHM 2008 score %.1f, coverage %.3f, interval width %.1f\n", o->out, e->lives.n, e->lives.rmse,
                e->lives.score, e->lives.coverage, e->lives.interval_width);
 }
 

@@ -22,4 +22,5 @@ static const char config_text[] =
     "\"classes\":[\"good\",\"porosity\"],\"tasks\":[{\"name\":\"classify\",\"kind\":\"classify\","
     "\"rank\":8},"
     "{\"name\":\"localise\",\"kind\":\"localise\",\"rank\":8,\"upscale\":2},"
-    "{\"name\":\"anomaly\",\"kind\":\"anomaly\",\"rank\":0,\"memory\":512,\"neighbours\":3}]}";
+    "{\"name\":\"anomaly\",\"kind\":\"anomaly\",\"rank\":0,\"memory\":512,\"neighbours\":3},"
+    "{\"name\":\"rul\",\"kind\":\"rul\",\"rank\":0,\"limit\":125,\"bins\":25}]}";

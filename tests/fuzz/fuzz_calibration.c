@@ -3,6 +3,7 @@
 // Any bytes as a model's `calibration` object. What is accepted must keep its promises: scores rising and finite, thresholds in order to be
 // used, and the printed object must be accepted again.
 #include <glib.h>
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,6 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (object && seam_calibration_parse(calibration, config, object, "fuzz", NULL)) {
         for (int32_t i = 0; i < calibration->n_sets; i++)
             check_set(&calibration->set[i]);
+        g_assert_false(isinf(calibration->rul_margin));
         JsonObject *again = seam_calibration_print(calibration, config);
         g_assert_true(seam_calibration_parse(calibration, config, again, "again", NULL));
         json_object_unref(again);
