@@ -199,6 +199,30 @@ static void test_other_names(void) {
     g_assert_true(seam_cmapss_folder(folder));
 }
 
+// The recipe that is shipped, on the real engines where SEAM_DATA names them.
+static void test_real(void) {
+    const char *root = g_getenv("SEAM_SOURCE_ROOT"), *shared = g_getenv("SEAM_DATA");
+    g_autofree char *path = g_build_filename(root ? root : ".", "pipelines", "turbofan-rul", "fd001.json", NULL);
+    GError *error = NULL;
+    SeamRecipe *recipe = seam_recipe_read(path, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(recipe->config.task[0].limit, ==, 125);
+    g_autofree char *data = shared ? g_build_filename(shared, "cmapss", NULL) : NULL;
+    if (!data || !g_file_test(data, G_FILE_TEST_IS_DIR)) {
+        seam_recipe_free(recipe);
+        g_test_skip("SEAM_DATA does not name the real engines");
+        return;
+    }
+    SeamDatasetOptions options = {.learn = true};
+    SeamDataset *d = seam_dataset_read(&recipe->config, data, &options, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(d->n, ==, 100 * 11);
+    g_assert_cmpfloat_with_epsilon(d->record[0].stream[0].x[((int)d->record[0].arc_start) * 14], 641.82, 1e-3); // T24 of the first cycle
+    g_assert_cmpfloat(d->record[0].arc_end - d->record[0].arc_start, ==, 192);
+    seam_dataset_free(d);
+    seam_recipe_free(recipe);
+}
+
 // ---- learning ------------------------------------------------------------------------------------------------------------------
 
 // Forty engines whose wear shows from 50 cycles before the end on.
@@ -259,6 +283,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/cmapss/lives", test_lives);
     g_test_add_func("/cmapss/refused", test_refused);
     g_test_add_func("/cmapss/other-names", test_other_names);
+    g_test_add_func("/cmapss/real", test_real);
     g_test_add_func("/cmapss/training", test_training);
     int status = g_test_run();
     empty();
