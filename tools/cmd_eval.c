@@ -101,7 +101,7 @@ static void print_decisions(const SeamEvaluation *e) {
 static void print_lives(const SeamLifeMetrics *lives) {
     if (lives->n == 0)
         return;
-    printf("\n%-20s %6.2f  s, of remaining lives: root of the mean squared error\n", "RMSE", lives->rmse);
+    printf("%-20s %6.2f  s, of remaining lives: root of the mean squared error\n", "RMSE", lives->rmse);
     printf("%-20s %6.1f  PHM 2008, the sum over %d lives\n", "score", lives->score, lives->n);
     print_measure("coverage", lives->coverage, "share of lives within their intervals of 90 %");
     if (isfinite(lives->interval_width))
@@ -110,7 +110,9 @@ static void print_lives(const SeamLifeMetrics *lives) {
 
 static void print_table(const Options *o, const SeamDataset *data, const SeamEvaluation *e, const SeamConfig *config) {
     g_autofree char *recall = g_strdup_printf("of good welds, where %.4g of the defective ones are found", o->recall);
-    printf("%s: %s, %d recordings judged: %d good, %d defective", o->data, seam_data_kind_name(data->kind), e->n, e->good, e->defect);
+    printf("%s: %s, %d recordings judged", o->data, seam_data_kind_name(data->kind), e->n);
+    if (e->good + e->defect > 0)
+        printf(": %d good, %d defective", e->good, e->defect);
     printf(e->without_verdict ? "; %d hold nothing to judge by\n\n" : "\n\n", e->without_verdict);
     if (e->binary)
         printf("Some labels are no classes of the model: good against defect is measured.\n\n");

@@ -17,7 +17,7 @@ typedef struct {
 } Info;
 
 static const char *const fronts[] = {"image", "sensor", "text", "features"};
-static const char *const kinds[] = {"classify", "localise", "anomaly"};
+static const char *const kinds[] = {"classify", "localise", "anomaly", "rul"};
 
 static bool open_info(Info *info, const char *path, bool verify, GError **error) {
     g_autofree char *where = g_build_filename(path, "model.json", NULL);
@@ -142,6 +142,8 @@ static JsonObject *info_json(const Info *info) {
     json_object_set_array_member(o, "tasks", tasks_json(info->model));
     json_object_set_string_member(o, "score", info->calibration->score_is_anomaly ? "anomaly" : "classify");
     json_object_set_array_member(o, "calibration", calibration_json(info->calibration, &b->config));
+    if (isfinite(info->calibration->rul_margin))
+        json_object_set_double_member(o, "rul_margin", info->calibration->rul_margin);
     for (size_t i = 0; i < G_N_ELEMENTS(sections); i++)
         if (json_object_has_member(b->meta, sections[i]))
             json_object_set_member(o, sections[i], json_node_copy(json_object_get_member(b->meta, sections[i])));
@@ -169,7 +171,7 @@ static void print_modalities(const SeamConfig *config) {
 
 static void print_tasks(const SeamModel *model) {
     const SeamConfig *config = &model->config;
-    printf("\nclasses    ");
+    printf(config->n_classes ? "\nclasses    " : "");
     for (int32_t c = 0; c < config->n_classes; c++)
         printf(" %s%s", config->class_name[c], c + 1 < config->n_classes ? "," : "\n");
     printf("\ntasks\n");
@@ -183,6 +185,10 @@ static void print_tasks(const SeamModel *model) {
 }
 
 static void print_calibration(const SeamCalibration *c, const SeamConfig *config) {
+    if (isfinite(c->rul_margin))
+        printf("\ncalibration of remaining lives: intervals of %g %%, %.3g s wider each way than the model's own quantiles\n", 100 * SEAM_RUL_LEVEL, c->rul_margin);
+    if (c->n_sets == 0 && config->n_classes == 0)
+        return;
     printf("\ncalibration of the %s score%s\n", c->score_is_anomaly ? "anomaly" : "classifier's", c->n_sets ? "" : ": none, every weld is referred");
     for (int32_t i = 0; i < c->n_sets; i++) {
         float pass_below, reject_above;

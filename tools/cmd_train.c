@@ -24,8 +24,8 @@ static void show_training(void *user, const SeamTrainProgress *p) {
     SeamProgressBar *bar = user;
     const char *stage = p->pretraining ? "pretraining" : "training";
     char left[24];
-    g_autofree char *detail = g_strdup_printf("step %" G_GINT64_FORMAT "  loss %.3f (class %.3f, place %.3f, balance %.2f)  right %.0f %%  %.1f windows/s  %s left",
-                                              p->step, p->loss, p->classify, p->localise, p->balance, 100 * p->accuracy, p->windows_per_second,
+    g_autofree char *detail = g_strdup_printf("step %" G_GINT64_FORMAT "  loss %.3f (class %.3f, place %.3f, life %.3f, balance %.2f)  right %.0f %%  %.1f windows/s  %s left",
+                                              p->step, p->loss, p->classify, p->localise, p->rul, p->balance, 100 * p->accuracy, p->windows_per_second,
                                               seam_progress_time(p->seconds_left, left));
     g_autofree char *brief = g_strdup_printf("step %" G_GINT64_FORMAT "  loss %.3f (balance %.2f)  %.1f windows/s  %s left", p->step, p->loss, p->balance,
                                              p->windows_per_second, seam_progress_time(p->seconds_left, left));
@@ -100,7 +100,8 @@ static bool take_start(const Options *o, SeamRecipe *recipe, SeamModel **start, 
 }
 
 static void print_result(const Options *o, const SeamEvaluation *e) {
-    fprintf(o->json ? stderr : stdout, "%s: validated on %d recordings: accuracy %.3f, macro-F1 %.3f, AUROC %.3f, boxes mAP50 %.3f, calibration error %.3f\n", o->out, e->n,
+    if (e->good + e->defect > 0)
+        fprintf(o->json ? stderr : stdout, "%s: validated on %d recordings: accuracy %.3f, macro-F1 %.3f, AUROC %.3f, boxes mAP50 %.3f, calibration error %.3f\n", o->out, e->n,
            e->by_class.accuracy, e->by_class.macro_f1, e->auroc, e->map50, e->ece);
     if (e->lives.n > 0)
         fprintf(o->json ? stderr : stdout, "%s: remaining lives of %d: RMSE %.2f, PHM 2008 score %.1f, coverage %.3f, interval width %.1f\n", o->out, e->lives.n, e->lives.rmse,

@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """An LSTM of usual size (two layers of 64, windows of 30 cycles; Zheng 2017) on C-MAPSS, on the split of `seam train`.
 
-    seam train ... --fold 1/5 --results FILE.jsonl     the engines that are held, and where each was cut
-    lstm_rul.py --data DIR --results FILE.jsonl        trains on all others, and says how it does on these
+    lstm_rul.py --data DIR --held FILE
 
-Prints one JSON object: rmse, score (PHM 2008), n. Targets are cut at --limit. A tenth of the training engines chooses the epoch.
+FILE has a line for each engine that is judged, "UNIT, SEEN cycles", as verdicts of `seam train --fold` name their sources: it is not trained on, and is judged by its
+first SEEN cycles. Prints rmse, score (PHM 2008) and n. Targets are cut at --limit. A tenth of the training engines chooses the epoch.
 """
-import argparse
-import glob
-import json
 import math
-import os
 
+import common
 import numpy
 import torch
 
@@ -20,21 +17,15 @@ SENSORS = [7, 8, 9, 12, 13, 14, 16, 17, 18, 19, 20, 22, 25, 26]  # columns from 
 
 def read_engines(folder):
     """Lives by unit: [cycles, sensors]."""
-    (path,) = glob.glob(os.path.join(folder, "train_FD*.txt"))
+    (path,) = folder.glob("train_FD*.txt")
     rows = numpy.loadtxt(path)
     return {int(u): rows[rows[:, 0] == u][:, [c - 1 for c in SENSORS]] for u in numpy.unique(rows[:, 0])}
 
 
 def read_held(path):
-    """The verdicts' sources, "UNIT, SEEN cycles": [(unit, seen)]."""
-    held = []
-    with open(path, encoding="utf-8") as file:
-        for line in file:
-            verdict = json.loads(line)
-            if verdict["type"] == "weld":
-                unit, seen = verdict["source"].removesuffix(" cycles").split(", ")
-                held.append((int(unit), int(seen)))
-    return held
+    """[(unit, seen)]"""
+    names = [line.removesuffix(" cycles").split(", ") for line in path.read_text().split("\n") if line]
+    return [(int(unit), int(seen)) for unit, seen in names]
 
 
 def window(engine, seen, length):
@@ -80,16 +71,9 @@ def train(net, x, y, x_val, y_val, args):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--results", required=True)
-    parser.add_argument("--limit", type=float, default=125)
-    parser.add_argument("--window", type=int, default=30)
-    parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument("--seed", type=int, default=1)
-    args = parser.parse_args()
+    args = common.arguments(__doc__, limit={"type": float, "default": 125}, window={"type": int, "default": 30}, epochs={"type": int, "default": 15})
     torch.manual_seed(args.seed)
-    engines, held = read_engines(args.data), read_held(args.results)
+    engines, held = read_engines(args.data), read_held(args.held)
     kept_back = {u for u, _ in held}
     units = [u for u in engines if u not in kept_back]
     order = torch.randperm(len(units)).tolist()
@@ -104,7 +88,7 @@ def main():
     x, y = cases(engines, held, args.window, args.limit)
     d = (predict(net, x, args.limit) - y).numpy().astype(float)
     score = float(numpy.where(d < 0, numpy.expm1(-d / 13), numpy.expm1(d / 10)).sum())
-    print(json.dumps({"rmse": float(numpy.sqrt(numpy.mean(d ** 2))), "score": score, "n": len(d)}))
+    common.show({"rmse": float(numpy.sqrt(numpy.mean(d ** 2))), "score": score, "n": len(d)})
 
 
 if __name__ == "__main__":
