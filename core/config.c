@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/config_check.h"
+#include "core/config_envelope.h"
 #include "core/error.h"
 #include "core/files.h"
 #include "core/json_text.h"
@@ -184,7 +185,8 @@ static bool read_sensor(JsonObject *o, const char *where, SeamModality *m, GErro
            read_array(o, where, "channel_names", false, (guint)m->channels, true, &names, error) &&
            (!names || read_names(names, m->sensor.channel_name, "channel_names", where, error)) &&
            read_columns(o, where, m, error) &&
-           seam_json_bool(o, where, "together", false, &m->sensor.together, error);
+           seam_json_bool(o, where, "together", false, &m->sensor.together, error) &&
+           seam_config_envelope_read(o, where, &m->sensor.envelope, error);
 }
 
 // The fields that every modality may have, and those of its front end.
@@ -195,7 +197,7 @@ static bool check_modality_fields(JsonObject *o, const char *where, SeamFront fr
                               "std", "size", "stem", "blocks", NULL},
         [SEAM_FRONT_SENSOR] = {"name", "front", "channels", "delta_rank", "sparse", "arc_on",
                                "mean", "std", "rate", "patch", "time_bins", "fft", "bands",
-                               "arc_channel", "channel_names", "columns", "together", NULL},
+                               "arc_channel", "channel_names", "columns", "together", "envelope", NULL},
         [SEAM_FRONT_TEXT] = {"name", "front", "channels", "delta_rank", "sparse", "arc_on", "mean",
                              "std", "buckets", "ngram_min", "ngram_max", "max_tokens", NULL},
         [SEAM_FRONT_FEATURES] = {"name", "front", "channels", "delta_rank", "sparse", "arc_on",
@@ -369,8 +371,7 @@ bool seam_config_parse(SeamConfig *config, const char *json, const char *where, 
 // ---- printing
 // ------------------------------------------------------------------------------------
 
-// The double whose shortest decimal is that of the float: 0.02, not 0.0199999996.
-static double widen(float value) {
+double seam_config_widen(float value) {
     char buffer[G_ASCII_DTOSTR_BUF_SIZE], format[8];
     for (int precision = 6; precision <= 9; precision++) {
         g_snprintf(format, sizeof format, "%%.%dg", precision);
@@ -399,7 +400,7 @@ static JsonArray *names_array(const char (*names)[SEAM_NAME_LENGTH], int32_t n) 
 static void print_floats(JsonObject *o, const char *field, const float *values, int32_t n) {
     JsonArray *array = json_array_new();
     for (int32_t i = 0; i < n; i++)
-        json_array_add_double_element(array, widen(values[i]));
+        json_array_add_double_element(array, seam_config_widen(values[i]));
     json_object_set_array_member(o, field, array);
 }
 
@@ -440,6 +441,8 @@ static void print_front(JsonObject *o, const SeamModality *m) {
             print_columns(o, m);
         if (m->sensor.together)
             json_object_set_boolean_member(o, "together", true);
+        if (m->sensor.envelope.bands)
+            json_object_set_object_member(o, "envelope", seam_config_envelope_print(&m->sensor.envelope));
     }
 }
 
@@ -452,7 +455,7 @@ static JsonObject *modality_object(const SeamModality *m) {
     print_front(o, m);
     json_object_set_int_member(o, "delta_rank", m->delta_rank);
     json_object_set_boolean_member(o, "sparse", m->sparse);
-    json_object_set_double_member(o, "arc_on", widen(m->arc_on));
+    json_object_set_double_member(o, "arc_on", seam_config_widen(m->arc_on));
     print_floats(o, "mean", m->mean, m->channels);
     print_floats(o, "std", m->std, m->channels);
     return o;
@@ -493,7 +496,7 @@ char *seam_config_print(const SeamConfig *config) {
     print_fields(o, seam_config_size_fields, config);
     json_object_set_boolean_member(o, "router_shared_a", config->router_shared_a);
     json_object_set_array_member(o, "mixer", mixer_array(config));
-    json_object_set_double_member(o, "gate_threshold", widen(config->gate_threshold));
+    json_object_set_double_member(o, "gate_threshold", seam_config_widen(config->gate_threshold));
     json_object_set_double_member(o, "window", config->window);
     if (config->windows > 0)
         json_object_set_int_member(o, "windows", config->windows);

@@ -11,7 +11,7 @@
 //   "classes"     ["good", ...];  "tasks"  [{"name", "kind": "classify" | "localise" | "anomaly" | "rul", and the fields of that kind}]
 //   "label_names" ["bad", "good", ...] (may be absent)
 //   "boxes"       of localise: "components" (also when absent) | "regress"; "by_class", "good_boxes" may be absent (false)
-// "windows" (0) may be absent. A modality may leave out delta_rank (0), sparse (false), together (false), arc_on (0), quantiles (0), mean and std (0 and 1; pictures 127.5 and 64), and text its
+// "windows" (0) may be absent. A modality may leave out envelope, delta_rank (0), sparse (false), together (false), arc_on (0), quantiles (0), mean and std (0 and 1; pictures 127.5 and 64), and text its
 // channels. All else must be there, and nothing else may.
 #pragma once
 
@@ -31,6 +31,7 @@ enum {
     SEAM_MAX_STEM = 6,
     SEAM_MAX_BLOCKS = 8, // residual blocks after one stem layer
     SEAM_MAX_WINDOWS = 1 << 20, // of a recording that are read
+    SEAM_MAX_ORDERS = 64,
     SEAM_NAME_LENGTH = 48, // bytes with the terminating 0
 };
 
@@ -47,18 +48,31 @@ typedef struct {
     int32_t blocks[SEAM_MAX_STEM];     // residual blocks after each, 0 .. SEAM_MAX_BLOCKS
 } SeamImageConfig;
 
+// Envelope analysis of vibration (core/layers/envelope.c), in place of the time features. JSON: "envelope": {...}, "orders" for order; all or none.
+typedef struct {
+    float low, high;      // Hz: what is used of the spectrum
+    int32_t bands;        // demodulated, evenly spaced from low to high; 0: no envelope
+    int32_t shape;        // bands of the spectrum's shape, likewise
+    float shaft;          // Hz: nominal speed
+    float tolerance;      // share by which a line may lie beside its order
+    float background;     // Hz on either side of a line that it is compared with
+    int32_t n_orders;
+    float order[SEAM_MAX_ORDERS]; // the lines: multiples of the shaft's speed (BPFO, BPFI, BSF, FTF, their harmonics and sidebands)
+} SeamEnvelopeConfig;
+
 // A window becomes samples / patch stretches; each channel of each (or all of them `together`) gives a time token (mean and log RMS around it in time_bins bins)
 // and, with bands > 0, a frequency token (log power in `bands` bands, averaged over Hann windows of `fft` samples).
 typedef struct {
     double rate;       // samples a second that the model sees
     int32_t patch;     // samples a stretch; window * rate is a multiple of it
-    int32_t time_bins; // divides patch
+    int32_t time_bins; // divides patch; 0 with an envelope
     int32_t fft;       // <= patch; 0 when bands is 0
     int32_t bands;     // spaced evenly in log frequency from rate/fft to rate/2
     int32_t arc_channel; // the channel whose level says that the arc burns; -1: RMS over all channels
     char channel_name[SEAM_MAX_CHANNELS][SEAM_NAME_LENGTH]; // as the columns of the CSV are called
     int32_t column[SEAM_MAX_CHANNELS]; // of recordings without names, from 1; 0: the channel's own number
     bool together;     // a token holds a stretch of all channels, not of one
+    SeamEnvelopeConfig envelope;
 } SeamSensorConfig;
 
 // A text becomes one token a word: the mean of the rows of its hashed byte n-grams (fastText, Bojanowski 2017).

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/config_envelope.h"
 #include "core/error.h"
 
 enum {
@@ -43,7 +44,7 @@ const SeamConfigField seam_config_image_fields[] = {
 };
 const SeamConfigField seam_config_sensor_fields[] = {
     MODALITY_FIELD(sensor, patch, 1, 65536),
-    MODALITY_FIELD(sensor, time_bins, 1, 4096),
+    MODALITY_FIELD(sensor, time_bins, 0, 4096),
     MODALITY_FIELD(sensor, fft, 0, 65536),
     MODALITY_FIELD(sensor, bands, 0, 4096),
     MODALITY_FIELD(sensor, arc_channel, -1, SEAM_MAX_CHANNELS - 1),
@@ -263,9 +264,11 @@ static bool check_sensor(const SeamConfig *c, const SeamModality *m, const char 
                       "\"rate\" times \"window\" is %g samples, must be a multiple of \"patch\" "
                       "(%d), at most %d",
                       samples, s->patch, MAX_SAMPLES);
-    if (s->patch % s->time_bins != 0)
+    if (!s->envelope.bands && (s->time_bins == 0 || s->patch % s->time_bins != 0))
         return refuse(where, error, "\"time_bins\" is %d, must divide \"patch\" (%d)", s->time_bins,
                       s->patch);
+    if (!seam_config_envelope_check(s, where, error))
+        return false;
     if (s->bands == 0 ? s->fft != 0 : s->fft < 2 || s->fft > s->patch)
         return refuse(where, error,
                       "\"fft\" is %d, must be 2 to \"patch\" (%d), or 0 when \"bands\" is 0",

@@ -31,3 +31,5 @@ int32_t seam_config_most_channels(SeamFront front);
 // What a modality without "mean" and "std" has.
 float seam_config_default_mean(SeamFront front);
 float seam_config_default_std(SeamFront front);
+// The double whose shortest decimal is that of the float: 0.02, not 0.0199999996.
+double seam_config_widen(float value);

@@ -13,6 +13,8 @@
 #include <math.h>
 #include <stddef.h>
 
+#include "core/select.h"
+
 // The ring holds more than is compared, so that what comes ahead of time does not push out what counts.
 enum { GRID_RATE = 50, CELLS = 30 * GRID_RATE, SPAN = 20 * GRID_RATE, LEAST_CELLS = GRID_RATE };
 static const double longest_step = 0.5; // seconds between readings that may be joined by a line
@@ -85,36 +87,12 @@ void seam_offset_push(SeamOffset *o, bool reference, const SeamLevel *levels, in
         ring_push(&o->ring[reference ? 1 : 0], levels[i]);
 }
 
-// The value that would be at k if all were sorted (Hoare 1961); reorders them. No qsort: that of glibc allocates.
-static float nth_smallest(float *value, int32_t n, int32_t k) {
-    for (int32_t low = 0, high = n - 1; low < high;) {
-        float pivot = value[low + (high - low) / 2];
-        int32_t i = low, j = high;
-        while (i <= j) {
-            while (value[i] < pivot)
-                i++;
-            while (value[j] > pivot)
-                j--;
-            if (i <= j) {
-                float swap = value[i];
-                value[i++] = value[j];
-                value[j--] = swap;
-            }
-        }
-        if (k > j && k < i)
-            break;
-        low = k > j ? i : low;
-        high = k > j ? high : j;
-    }
-    return value[k];
-}
-
 // The middle between what a tenth of the values lies under and what a tenth lies over: flashes and dropouts do not move it. NaN when there
 // is no edge in them. Reorders the values.
 static float middle_of(float *value, int32_t n) {
     if (n == 0)
         return NAN;
-    float low = nth_smallest(value, n, n / 10), high = nth_smallest(value, n, n - 1 - n / 10);
+    float low = seam_nth_smallest(value, n, n / 10), high = seam_nth_smallest(value, n, n - 1 - n / 10);
     return high > low ? low + (high - low) / 2 : NAN;
 }
 

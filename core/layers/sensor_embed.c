@@ -12,6 +12,7 @@
 //   freq   = for each band: (log(1e-6 + mean of P_k over its bins) + 5) / 5          [bands]
 //   f_time = W_t time + b_t + channel_c,   f_freq = W_f freq + b_f + channel_c       [dim]
 //
+// With an envelope in the configuration, `time` is what core/layers/envelope.c makes of z instead.
 // P is Welch's estimate (Welch 1967): white noise of variance 1 gives 1 in every bin.
 // Together, a token holds the features of all channels of a stretch side by side, 0 for those that are
 // not valid, and the sum of the valid ones' vectors: what lies in several channels at once is then one
@@ -35,7 +36,7 @@ static int32_t frames_of(const SeamSensorEmbed *e) {
     return e->bands ? 1 + (e->patch - e->fft) / (e->fft / 2) : 0;
 }
 static int32_t time_width(const SeamSensorEmbed *e) {
-    return e->wide * 2 * e->bins;
+    return e->wide * e->width;
 }
 static int32_t tokens_of_each(const SeamSensorEmbed *e) {
     return e->bands ? 2 : 1;
@@ -84,6 +85,7 @@ bool seam_sensor_embed_declare(SeamSensorEmbed *e, SeamParams *params, const Sea
                            .patch = s->patch,
                            .samples = (int32_t)lround(config->window * s->rate),
                            .bins = s->time_bins,
+                           .width = s->envelope.bands ? seam_envelope_width(&s->envelope) : 2 * s->time_bins,
                            .fft = s->fft,
                            .bands = s->bands,
                            .wide = s->together ? m->channels : 1,
@@ -96,6 +98,8 @@ bool seam_sensor_embed_declare(SeamSensorEmbed *e, SeamParams *params, const Sea
         declare(params, m->name, "time.weight", SEAM_INIT_LINEAR, true, e->dim, time_width(e));
     e->time_bias = declare(params, m->name, "time.bias", SEAM_INIT_ZERO, false, e->dim, 0);
     e->channel = declare(params, m->name, "channel", SEAM_INIT_SMALL, false, e->channels, e->dim);
+    if (s->envelope.bands && !seam_envelope_init(&e->envelope, &s->envelope, s->rate, s->patch))
+        return false;
     if (e->bands == 0)
         return true;
     e->frequency_weight =
@@ -114,6 +118,7 @@ bool seam_sensor_embed_declare(SeamSensorEmbed *e, SeamParams *params, const Sea
 }
 
 void seam_sensor_embed_clear(SeamSensorEmbed *e) {
+    seam_envelope_clear(&e->envelope);
     g_clear_pointer(&e->fourier, g_free);
     g_clear_pointer(&e->band, g_free);
 }
@@ -140,7 +145,7 @@ static void normalise_stretch(const SeamSensorEmbed *e, int32_t channel, const f
     }
 }
 
-static void time_features(const SeamSensorEmbed *e, const float *z, float *out) {
+static void course_features(const SeamSensorEmbed *e, const float *z, float *out) {
     int32_t n = e->patch / e->bins;
     for (int32_t b = 0; b < e->bins; b++) {
         double sum = 0, squares = 0;
@@ -151,6 +156,13 @@ static void time_features(const SeamSensorEmbed *e, const float *z, float *out) 
         out[b] = (float)(sum / n);
         out[e->bins + b] = (float)((log(1e-3 + sqrt(squares / n)) + 3.5) / 3.5);
     }
+}
+
+static SeamStatus time_features(const SeamSensorEmbed *e, SeamRun *run, const float *z, float *out) {
+    if (e->envelope.patch)
+        return seam_envelope_features(&e->envelope, run->arena, z, out);
+    course_features(e, z, out);
+    return SEAM_OK;
 }
 
 // spectrum [frames, 2 * bins of the transform] of one stretch.
@@ -235,7 +247,7 @@ static SeamStatus window_features(const SeamSensorEmbed *e, SeamRun *run,
                 size_t at = (size_t)row * e->wide + k;
                 if (channels[row] >> (c + k) & 1) {
                     normalise_stretch(e, c + k, x + k, z + at * e->patch);
-                    time_features(e, z + at * e->patch, time + at * 2 * e->bins);
+                    SEAM_TRY(time_features(e, run, z + at * e->patch, time + at * e->width));
                 }
             }
             for (int32_t d = 0; d < each; d++)
@@ -243,7 +255,7 @@ static SeamStatus window_features(const SeamSensorEmbed *e, SeamRun *run,
                     place_of(e, s, c, d ? SEAM_DOMAIN_FREQUENCY : SEAM_DOMAIN_TIME);
             row++;
         }
-    clear_missing(e, rows, channels, 2 * e->bins, time);
+    clear_missing(e, rows, channels, e->width, time);
     if (e->bands && rows > 0) {
         SEAM_TRY(frequency_features(e, run, rows * e->wide, z, frequency));
         clear_missing(e, rows, channels, e->bands, frequency);
@@ -371,10 +383,11 @@ size_t seam_sensor_embed_bytes(const SeamSensorEmbed *e, int32_t windows, bool t
     return seam_arena_bytes(windows + 1, sizeof(int32_t)) +
            seam_arena_bytes(windows, sizeof(double)) + seam_arena_bytes(n * e->dim, sizeof(float)) +
            seam_arena_bytes(n, sizeof(SeamPlace)) +
-           seam_arena_bytes(valid * 2 * e->bins, sizeof(float)) +
+           seam_arena_bytes(valid * e->width, sizeof(float)) +
            seam_arena_bytes(valid * e->bands, sizeof(float)) +
            seam_arena_bytes(valid / e->wide + 1, sizeof(uint64_t)) +
            seam_arena_bytes(rows * e->patch, sizeof(float)) +
            seam_arena_bytes(rows * frames_of(e) * e->fft, sizeof(float)) +
-           seam_arena_bytes(rows * frames_of(e) * 2 * bins_of(e), sizeof(float));
+           seam_arena_bytes(rows * frames_of(e) * 2 * bins_of(e), sizeof(float)) +
+           (e->envelope.patch ? seam_envelope_bytes(&e->envelope) : 0);
 }

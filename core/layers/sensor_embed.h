@@ -5,16 +5,19 @@
 // (free them with clear). It never fills gaps longer than half a stretch.
 #pragma once
 
+#include "core/layers/envelope.h"
 #include "core/layers/project.h"
 #include "core/sensor_window.h"
 
 typedef struct {
     int32_t modality, channels, dim;
     int32_t samples, patch, bins, fft, bands; // samples: of a full window
-    int32_t wide; // channels a token: 1, or all of them (together)
+    int32_t wide;           // channels a token: 1, or all of them (together)
+    int32_t width;          // time features of a channel: 2 * bins, or the envelope's
+    SeamEnvelope envelope;  // patch 0: none
     double rate;
     float mean[SEAM_MAX_CHANNELS], inverse_std[SEAM_MAX_CHANNELS];
-    SeamTensor *time_weight, *time_bias; // "embed.NAME.time.weight|bias" [dim, wide * 2 * bins], [dim]
+    SeamTensor *time_weight, *time_bias; // "embed.NAME.time.weight|bias" [dim, wide * width], [dim]
     SeamTensor *frequency_weight; // "embed.NAME.frequency.weight" [dim, wide * bands]; NULL: bands is 0
     SeamTensor *frequency_bias;   // "embed.NAME.frequency.bias" [dim]; NULL: bands is 0
     SeamTensor *channel; // "embed.NAME.channel" [channels, dim]
@@ -24,7 +27,7 @@ typedef struct {
 
 typedef struct {
     int32_t valid;             // stretches (of one channel, or of all) that gave tokens
-    float *time_features;      // [valid, wide * 2 * bins]
+    float *time_features;      // [valid, wide * width]
     float *frequency_features; // [valid, wide * bands]
     uint64_t *channels;        // [valid] bits of the channels in it
     const SeamPlace *place;    // [valid * tokens of each]

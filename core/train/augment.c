@@ -9,6 +9,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/train/augment_signal.h"
+
 typedef struct {
     float dx, dy, scale;
     bool flip, flip_vertical; // of the source's axes
@@ -163,6 +165,10 @@ void seam_augment_picture(const SeamAugment *a, SeamRandom *random, int32_t size
 void seam_augment_samples(const SeamAugment *a, SeamRandom *random, const SeamConfig *config, int32_t modality, int32_t samples, float *x) {
     const SeamModality *m = &config->modality[modality];
     float gain[SEAM_MAX_CHANNELS], offset[SEAM_MAX_CHANNELS], noise[SEAM_MAX_CHANNELS];
+    if (a->speed > 0)
+        seam_augment_speed(a->speed, random, m->channels, samples, x);
+    if (a->equaliser > 0)
+        seam_augment_equaliser(a->equaliser, random, m->channels, samples, x);
     for (int32_t c = 0; c < m->channels; c++) {
         gain[c] = (float)exp(a->gain * seam_random_normal(random));
         offset[c] = (float)(a->offset[modality][c] * seam_random_normal(random));

@@ -188,6 +188,7 @@ bool seam_train_finish(SeamModel *model, const SeamRecipe *recipe, const SeamDat
                        const char *command, const char *path, SeamEvaluation *validation, GError **error) {
     SeamCalibration *calibration = seam_calibration_new();
     SeamWeldOptions weld = SEAM_WELD_OPTIONS_DEFAULT;
+    calibration->top_fraction = (float)recipe->top_fraction;
     weld.false_reject = recipe->false_reject;
     weld.miss = recipe->miss;
     SeamEvaluateOptions options = {.model = model, .kernels = kernels, .calibration = calibration, .weld = weld, .frames = recipe->train.eval_frames,

@@ -38,6 +38,8 @@ static const Field augment_fields[] = {
     {"erase", NUMBER, AUGMENT(erase), 0, 1, 0},
     {"gain", NUMBER, AUGMENT(gain), 0, 3, 0.1},
     {"sensor_noise", NUMBER, AUGMENT(sensor_noise), 0, 1, 0.02},
+    {"equaliser", NUMBER, AUGMENT(equaliser), 0, 24, 0},
+    {"speed", NUMBER, AUGMENT(speed), 0, 0.2, 0},
     {"time_shift", NUMBER, AUGMENT(time_shift), 0, 0.5, 0.05},
     {"channel_dropout", NUMBER, AUGMENT(channel_dropout), 0, 0.9, 0.05},
     {"modality_dropout", NUMBER, AUGMENT(modality_dropout), 0, 0.9, 0.25},
@@ -253,11 +255,12 @@ static bool read_split(SeamRecipe *r, JsonObject *root, const char *where, GErro
 }
 
 static bool read_train(SeamRecipe *r, JsonObject *root, const char *where, GError **error) {
-    static const char *const calibrate_names[] = {"false_reject", "miss", NULL};
+    static const char *const calibrate_names[] = {"false_reject", "miss", "top_fraction", NULL};
     JsonObject *train = NULL, *augment = NULL, *calibrate = NULL;
     int64_t seed = 1;
     r->false_reject = 0.005;
     r->miss = 0.01;
+    r->top_fraction = 0.25;
     if (!seam_json_object(root, where, "train", true, &train, error) || !seam_json_object(root, where, "augment", false, &augment, error) ||
         !seam_json_object(root, where, "calibrate", false, &calibrate, error) ||
         !read_fields(train, train_fields, (char *)&r->train, where, error) ||
@@ -268,7 +271,8 @@ static bool read_train(SeamRecipe *r, JsonObject *root, const char *where, GErro
     r->train.seed = (uint64_t)seed;
     return !calibrate || (known_fields(calibrate, NULL, calibrate_names, where, error) &&
                           seam_json_double(calibrate, where, "false_reject", false, 1e-6, 0.5, &r->false_reject, error) &&
-                          seam_json_double(calibrate, where, "miss", false, 1e-6, 0.5, &r->miss, error));
+                          seam_json_double(calibrate, where, "miss", false, 1e-6, 0.5, &r->miss, error) &&
+                          seam_json_double(calibrate, where, "top_fraction", false, 1e-6, 1, &r->top_fraction, error));
 }
 
 static bool read_pretrain(SeamRecipe *r, JsonObject *root, const char *where, GError **error) {

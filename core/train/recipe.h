@@ -19,6 +19,8 @@ typedef struct {
     double erase;                       // pictures: probability that a rectangle is set to the picture's mean
     double gain;                        // sensors and sound: log of the factor, standard deviation
     double sensor_noise;                // sensors and sound: share of the channel's std
+    double equaliser;                   // sensors and sound: dB, standard deviation of a smooth random gain over frequency
+    double speed;                       // sensors and sound: share by which time runs faster or slower, each way
     double time_shift;                  // share of the window by which a modality's clock may be off, each way
     double channel_dropout;             // probability that a sensor channel is missing
     double modality_dropout;            // probability that a modality is missing from a window
@@ -62,6 +64,7 @@ typedef struct {
     SeamPretrainOptions pretrain;
     SeamTrainOptions train;
     double false_reject, miss;
+    double top_fraction;            // of a weld's windows, the worst, that its verdict is made of
 } SeamRecipe;
 
 SeamRecipe *seam_recipe_read(const char *path, GError **error);
