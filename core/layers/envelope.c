@@ -8,12 +8,12 @@
 //   X_k    = DFT of z, filled with zeros to N, a power of two; df = rate / N
 //   P_k    = |X_k|^2 / patch                                                 white noise of variance 1 gives 1
 //   shape  = (l_s - mean of l) / 2,  l_s = log(1e-9 + mean of P in the s-th of `shape` bands, evenly spaced in Hz, low .. high)
-//   level  = log2(RMS of z in low .. high), within -1 .. 1: ±6 dB about the std of the configuration
+//   level  = log2(mean square of z in low .. high), within -1 .. 1: 3 dB either way of the std of the configuration
 //   for each of `bands` bands, evenly spaced in Hz from low to high, that hold the bins k0 .. k0 + m:
 //     a    = DFT of M points of the conjugate of X_k0 .. X_k0+m, M a power of two, at least 2 m: the band's analytic signal
 //            conjugated, at a rate of M df; its first patch M / N points are the stretch
-//     e    = Hann . (|a| / mean |a| - 1)                                     no level is left
-//     S    = |DFT_M e|^2 / sum Hann^2, again with bins of df
+//     e    = Hann . (|a| / mean |a| - 1), sum of Hann^2 = 1                  no level is left
+//     S    = |DFT_M e|^2, again with bins of df
 //     g_o  = (1e-9 + max of S within tolerance of order o) / (1e-9 + median of S within `background` Hz of it)
 //   line_o = (log(mean of g_o over the bands) - 2) / 2
 //
@@ -47,20 +47,22 @@ bool seam_envelope_init(SeamEnvelope *e, const SeamEnvelopeConfig *config, doubl
     e->bin = rate / e->size;
     double width = ((double)config->high - config->low) / config->bands;
     e->small = MIN(seam_fft_length(2 * (bin_at(e, width) + 1)), e->size);
-    return seam_fft_init(&e->fft, e->size);
+    e->valid = (int32_t)((int64_t)patch * e->small / e->size);
+    e->hann = g_try_new(float, (gsize)e->valid);
+    double energy = 3.0 / 8 * e->valid;
+    for (int32_t i = 0; e->hann && i < e->valid; i++)
+        e->hann[i] = (float)((0.5 - 0.5 * cos(2 * G_PI * (i + 0.5) / e->valid)) / sqrt(energy));
+    return seam_fft_init(&e->fft, e->size) && e->hann;
 }
 
 void seam_envelope_clear(SeamEnvelope *e) {
+    g_clear_pointer(&e->hann, g_free);
     seam_fft_clear(&e->fft);
 }
 
 static double power(const float *x, int32_t k) {
     double re = x[2 * (size_t)k], im = x[2 * (size_t)k + 1];
     return re * re + im * im;
-}
-
-static double hann(int32_t i, int32_t n) {
-    return 0.5 - 0.5 * cos(2 * G_PI * (i + 0.5) / n);
 }
 
 static void shape_features(const SeamEnvelope *e, const float *x, float *out) {
@@ -83,31 +85,31 @@ static float level_feature(const SeamEnvelope *e, const float *x) {
     for (int32_t k = edge(e, 0, 1); k < edge(e, 1, 1); k++)
         sum += power(x, k);
     double square = 2 * sum / e->patch / e->size; // of both signs of frequency, by Parseval
-    return (float)CLAMP(0.5 * log2(tiny + square), -1, 1);
+    return (float)CLAMP(log2(tiny + square), -1, 1);
 }
 
 // The spectrum of the envelope of band b -> spectrum [small / 2]. a [small, 2] is scratch.
 static void envelope_spectrum(const SeamEnvelope *e, int32_t b, const float *x, float *a, float *spectrum) {
     int32_t first = edge(e, b, e->config.bands), m = edge(e, b + 1, e->config.bands) - first;
-    int32_t valid = (int32_t)((int64_t)e->patch * e->small / e->size);
-    double mean = 0, energy = 0;
+    double mean = 0;
     memset(a, 0, 2 * (size_t)e->small * sizeof *a);
     for (int32_t k = 0; k < m; k++) {
         a[2 * k] = x[2 * (size_t)(first + k)];
         a[2 * k + 1] = -x[2 * (size_t)(first + k) + 1];
     }
     seam_fft_forward(&e->fft, e->small, a);
-    for (int32_t i = 0; i < valid; i++)
-        mean += sqrt(power(a, i)) / valid;
+    for (int32_t i = 0; i < e->valid; i++) {
+        a[2 * i] = hypotf(a[2 * i], a[2 * i + 1]);
+        mean += a[2 * i];
+    }
+    double scale = mean > 0 ? e->valid / mean : 0;
     for (int32_t i = 0; i < e->small; i++) {
-        double h = i < valid ? hann(i, valid) : 0;
-        energy += h * h;
-        a[2 * i] = h > 0 && mean > 0 ? (float)(h * (sqrt(power(a, i)) / mean - 1)) : 0;
+        a[2 * i] = i < e->valid && mean > 0 ? (float)(e->hann[i] * (a[2 * i] * scale - 1)) : 0;
         a[2 * i + 1] = 0;
     }
     seam_fft_forward(&e->fft, e->small, a);
     for (int32_t k = 0; k < e->small / 2; k++)
-        spectrum[k] = (float)(power(a, k) / energy);
+        spectrum[k] = (float)power(a, k);
 }
 
 // How far the line of an order stands out of what is around it.

@@ -14,7 +14,9 @@ typedef struct {
     int32_t patch;   // samples of a stretch
     int32_t size;    // of its transform: a power of two
     int32_t small;   // of an envelope's transform: a power of two
+    int32_t valid;   // points of an envelope that are the stretch's
     double bin;      // Hz between bins, of both transforms
+    float *hann;     // [valid], scaled to a sum of squares of 1
     SeamFft fft;
 } SeamEnvelope;
 

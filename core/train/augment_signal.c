@@ -29,10 +29,12 @@ static double gain_at(const double *node, double share) {
 
 // spectrum [n, 2] of a real signal: what is done to bin k is done to bin n - k.
 static void shape(const double *node, int32_t n, float *spectrum) {
-    for (int32_t k = 0; k < n; k++) {
-        double gain = gain_at(node, 2.0 * MIN(k, n - k) / n);
-        spectrum[2 * (size_t)k] *= (float)gain;
-        spectrum[2 * (size_t)k + 1] *= (float)gain;
+    for (int32_t k = 0; k <= n / 2; k++) {
+        float gain = (float)gain_at(node, 2.0 * k / n);
+        for (int32_t j = k, turn = 0; turn < (k == 0 || k == n - k ? 1 : 2); turn++, j = n - k) {
+            spectrum[2 * (size_t)j] *= gain;
+            spectrum[2 * (size_t)j + 1] *= gain;
+        }
     }
 }
 

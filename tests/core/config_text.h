@@ -24,3 +24,15 @@ static const char config_text[] =
     "{\"name\":\"localise\",\"kind\":\"localise\",\"rank\":8,\"upscale\":2},"
     "{\"name\":\"anomaly\",\"kind\":\"anomaly\",\"rank\":0,\"memory\":512,\"neighbours\":3},"
     "{\"name\":\"rul\",\"kind\":\"rul\",\"rank\":0,\"limit\":125,\"bins\":25}]}";
+
+// The envelope of a sensor, and a whole configuration that has one.
+#define ENVELOPE_TEXT                                                                                                                  \
+    "\"envelope\":{\"low\":100,\"high\":4900,\"bands\":8,\"shape\":24,\"shaft\":29.53,\"tolerance\":0.017,\"background\":20,"        \
+    "\"orders\":[1,0.398,3.585,5.415]}"
+static const char config_vibration_text[] =
+    "{\"dim\":96,\"layers\":1,\"heads\":3,\"experts\":8,\"groups\":4,\"groups_kept\":2,\"top_k\":2,\"expert_width\":96,"
+    "\"router_rank\":8,\"router_shared_a\":true,\"mixer\":\"global\",\"local_radius\":3,\"gate_threshold\":0.02,"
+    "\"fusion_layers\":0,\"fusion_neighbours\":8,\"fusion_width\":96,\"window\":1.0,\"modalities\":["
+    "{\"name\":\"vibration\",\"front\":\"sensor\",\"channels\":1,\"rate\":12000,\"patch\":12000,\"time_bins\":0,\"fft\":0,"
+    "\"bands\":0,\"arc_channel\":-1,\"std\":[0.004]," ENVELOPE_TEXT "}],"
+    "\"classes\":[\"good\",\"inner\"],\"tasks\":[{\"name\":\"classify\",\"kind\":\"classify\",\"rank\":0}]}";

@@ -66,6 +66,21 @@ static void test_no_blocks(void) {
     g_assert_null(strstr(printed, "blocks"));
 }
 
+static void test_envelope(void) {
+    g_autoptr(GError) error = NULL;
+    g_assert_true(seam_config_parse(&config, config_vibration_text, "good", &error));
+    g_assert_no_error(error);
+    const SeamEnvelopeConfig *e = &config.modality[0].sensor.envelope;
+    g_assert_cmpint(e->bands, ==, 8);
+    g_assert_cmpint(e->n_orders, ==, 4);
+    g_assert_cmpfloat(e->order[3], ==, 5.415f);
+    g_assert_cmpint(seam_modality_tokens(&config, 0), ==, 1);
+    g_autofree char *text = seam_config_print(&config);
+    g_assert_nonnull(strstr(text, "5.415"));
+    g_assert_true(seam_config_parse(&again, text, "printed", &error));
+    g_assert_cmpmem(&config, sizeof config, &again, sizeof again);
+}
+
 static void test_lookups(void) {
     g_assert_true(seam_config_parse(&config, config_text, "good", NULL));
     g_assert_cmpint(seam_config_modality(&config, "sensors"), ==, 1);
@@ -163,20 +178,43 @@ static const struct {
     {"\"kind\":\"anomaly\"", "\"kind\":\"guess\"", "\"kind\" is \"guess\""},
 };
 
+static const struct {
+    const char *from, *to, *message;
+} refused_envelope[] = {
+    {"\"bands\":8", "\"bands\":0", "envelope: \"bands\" is 0"},
+    {"\"bands\":8", "\"bands\":64", "the order 3.585 needs bands of more than"},
+    {"\"shape\":24", "\"shape\":0", "envelope: \"shape\" is 0"},
+    {"\"low\":100", "\"low\":4900", "\"low\" to \"high\" is 4900 to 4900"},
+    {"\"high\":4900", "\"high\":6001", "end at half of \"rate\""},
+    {"\"shaft\":29.53", "\"shaft\":0", "\"shaft\" is 0"},
+    {"\"tolerance\":0.017", "\"tolerance\":0.6", "\"tolerance\" is 0.6"},
+    {"\"background\":20,", "", "\"background\" is missing"},
+    {"\"background\":20,", "\"backgroud\":20,", "\"backgroud\" is not a field"},
+    {"[1,0.398", "[-1,0.398", "\"orders\" has -1"},
+    {"[1,0.398,3.585,5.415]", "[]", "\"orders\" must have 1 to 64"},
+    {"[1,0.398", "[\"one\",0.398", "\"orders\" must hold numbers only"},
+    {"\"patch\":12000", "\"patch\":50", "narrower than 2 bins"},
+    {"\"time_bins\":0", "\"time_bins\":10", "\"time_bins\" is 10, must be 0"},
+    {"," ENVELOPE_TEXT, "", "\"time_bins\" is 0, must divide"},
+};
+
+static void refuse(const char *good, const char *from, const char *to, const char *message) {
+    g_autoptr(GError) error = NULL;
+    const char *at = strstr(good, from);
+    g_assert_nonnull(at);
+    g_autofree char *text = g_strdup_printf("%.*s%s%s", (int)(at - good), good, to, at + strlen(from));
+    bool accepted = seam_config_parse(&config, text, "model.json", &error);
+    g_test_message("%s -> %s: %s", from, to, error ? error->message : "accepted");
+    g_assert_false(accepted);
+    g_assert_true(g_str_has_prefix(error->message, "model.json: "));
+    g_assert_nonnull(strstr(error->message, message));
+}
+
 static void test_refused(void) {
-    for (size_t i = 0; i < G_N_ELEMENTS(refused); i++) {
-        g_autoptr(GError) error = NULL;
-        const char *at = strstr(config_text, refused[i].from);
-        g_assert_nonnull(at);
-        g_autofree char *text = g_strdup_printf("%.*s%s%s", (int)(at - config_text), config_text, refused[i].to,
-                                                at + strlen(refused[i].from));
-        bool accepted = seam_config_parse(&config, text, "model.json", &error);
-        g_test_message("%s -> %s: %s", refused[i].from, refused[i].to,
-                       error ? error->message : "accepted");
-        g_assert_false(accepted);
-        g_assert_true(g_str_has_prefix(error->message, "model.json: "));
-        g_assert_nonnull(strstr(error->message, refused[i].message));
-    }
+    for (size_t i = 0; i < G_N_ELEMENTS(refused); i++)
+        refuse(config_text, refused[i].from, refused[i].to, refused[i].message);
+    for (size_t i = 0; i < G_N_ELEMENTS(refused_envelope); i++)
+        refuse(config_vibration_text, refused_envelope[i].from, refused_envelope[i].to, refused_envelope[i].message);
 }
 
 int main(int argc, char **argv) {
@@ -184,6 +222,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/config/round-trip", test_round_trip);
     g_test_add_func("/config/boxes", test_boxes);
     g_test_add_func("/config/no-blocks", test_no_blocks);
+    g_test_add_func("/config/envelope", test_envelope);
     g_test_add_func("/config/lookups", test_lookups);
     g_test_add_func("/config/presets", test_presets);
     g_test_add_func("/config/refused", test_refused);

@@ -145,7 +145,7 @@ static void plain_features(const double *z, double *out) {
     }
     for (int32_t o = 0; o < 3; o++)
         out[8 + o] = (log(line[o]) - 2) / 2;
-    out[11] = fmin(fmax(0.5 * log2(1e-9 + square), -1), 1);
+    out[11] = fmin(fmax(log2(1e-9 + square), -1), 1);
 }
 
 typedef struct {
@@ -179,7 +179,7 @@ static void test_features(void) {
         double z[PATCH], expected[12];
         noise(&random, PATCH, c.z);
         for (int32_t i = 0; i < PATCH; i++)
-            z[i] = c.z[i] = (float)(c.z[i] * (0.3 + turn) * (1 + 0.5 * cos(2 * G_PI * 36 * i / RATE)));
+            z[i] = c.z[i] = (float)(c.z[i] * (0.7 + 0.2 * turn) * (1 + 0.5 * cos(2 * G_PI * 36 * i / RATE)));
         plain_features(z, expected);
         measure(&c);
         for (int32_t i = 0; i < 12; i++)

@@ -274,6 +274,26 @@ static void test_sensor_together(void) {
     teardown(&c.f);
 }
 
+// An envelope in place of the course over time, the spectrum beside it.
+static void test_sensor_envelope(void) {
+    static const SeamEnvelopeConfig envelope = {.low = 0, .high = 8, .bands = 1, .shape = 2, .shaft = 1, .tolerance = 0.02f,
+                                                .background = 2, .n_orders = 2, .order = {1.5f, 3}};
+    SensorCase c;
+    setup(&c.f);
+    c.f.config.modality[SENSORS].sensor.envelope = envelope;
+    finish_sensors(&c);
+    for (int32_t i = 0; i < 9; i++)
+        c.x[0][i * 3 + 1] = NAN;
+    for (int32_t i = 0; i < SAMPLES * 3; i++)
+        c.x[1][i] = NAN;
+    check_params(c.f.params, SIZE_MAX, sensor_loss, &c);
+    g_assert_cmpint(c.tokens, ==, 2 * (5 + 0 + 6));
+    g_assert_cmpint(c.layer.time_weight->shape[1], ==, 2 + 2 + 1);
+    g_assert_cmpuint(c.f.arena.peak, <=, seam_sensor_embed_bytes(&c.layer, 3, true));
+    seam_sensor_embed_clear(&c.layer);
+    teardown(&c.f);
+}
+
 static void test_sensor_places(void) {
     SensorCase c;
     SeamTokens out;
@@ -838,6 +858,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/heads/image/depths", test_image_depths);
     g_test_add_func("/heads/sensor", test_sensor);
     g_test_add_func("/heads/sensor/together", test_sensor_together);
+    g_test_add_func("/heads/sensor/envelope", test_sensor_envelope);
     g_test_add_func("/heads/sensor/places", test_sensor_places);
     g_test_add_func("/heads/sensor/spectrum", test_sensor_spectrum);
     g_test_add_func("/heads/sensor/holes", test_sensor_holes);

@@ -37,6 +37,9 @@ static void test_defaults(void) {
     g_assert_false(r->augment.flip || r->augment.flip_vertical || r->augment.rotate || r->augment.erase > 0);
     g_assert_cmpfloat(r->validation, ==, 0.15);
     g_assert_cmpfloat(r->false_reject, ==, 0.005);
+    g_assert_cmpfloat(r->top_fraction, ==, 0.25);
+    g_assert_cmpfloat(r->augment.equaliser, ==, 0);
+    g_assert_cmpfloat(r->augment.speed, ==, 0);
     g_assert_cmpuint(r->given_mean, ==, 1); // of the sensors
     g_assert_null(r->synth);
     seam_recipe_free(r);
@@ -45,10 +48,10 @@ static void test_defaults(void) {
 static void test_given(void) {
     SeamRecipe *r = parse("{\"name\":\"weld\",\"_note\":\"a remark\",\"preset\":\"small\",\"synth\":{\"runs\":3}," CONFIG
                           ",\"split\":{\"by\":\"group\",\"validation\":0.2,\"calibration\":0,\"group\":\"day\",\"group_pattern\":\"^(lot[0-9]+)_\",\"near_duplicates\":true},"
-                          "\"augment\":{\"flip\":true,\"flip_vertical\":true,\"rotate\":true,\"erase\":0.3,\"noise\":0,\"offset\":{\"flow\":2.5},\"_why\":1},"
+                          "\"augment\":{\"flip\":true,\"flip_vertical\":true,\"rotate\":true,\"erase\":0.3,\"noise\":0,\"equaliser\":3,\"speed\":0.01,\"offset\":{\"flow\":2.5},\"_why\":1},"
                           "\"pretrain\":{\"batch\":3,\"mask\":0.75},"
                           "\"train\":{\"steps\":5,\"seed\":7,\"lr\":0.5,\"class_weights\":{\"porosity\":3}},"
-                          "\"calibrate\":{\"false_reject\":0.1,\"miss\":0.2}}");
+                          "\"calibrate\":{\"false_reject\":0.1,\"miss\":0.2,\"top_fraction\":1}}");
     g_assert_cmpint(r->config.dim, ==, 192);
     g_assert_cmpint(json_object_get_int_member(r->synth, "runs"), ==, 3);
     g_assert_cmpfloat(r->validation, ==, 0.2);
@@ -70,6 +73,9 @@ static void test_given(void) {
     g_assert_cmpfloat(r->train.class_weight[0], ==, 1);
     g_assert_cmpfloat(r->train.class_weight[1], ==, 3);
     g_assert_cmpfloat(r->miss, ==, 0.2);
+    g_assert_cmpfloat(r->top_fraction, ==, 1);
+    g_assert_cmpfloat(r->augment.equaliser, ==, 3);
+    g_assert_cmpfloat(r->augment.speed, ==, 0.01);
     seam_recipe_free(r);
 }
 
@@ -130,6 +136,8 @@ static void test_refuses(void) {
         {"{\"name\":\"weld\"," CONFIG ",\"train\":{},\"split\":{\"group_pattern\":\"^(lot\"}}", "group_pattern"},
         {"{\"name\":\"weld\"," CONFIG ",\"train\":{},\"split\":{\"near_duplicates\":6}}", "near_duplicates"},
         {"{\"name\":\"weld\"," CONFIG ",\"train\":{},\"calibrate\":{\"miss\":0}}", "miss"},
+        {"{\"name\":\"weld\"," CONFIG ",\"train\":{},\"calibrate\":{\"top_fraction\":0}}", "top_fraction"},
+        {"{\"name\":\"weld\"," CONFIG ",\"train\":{},\"augment\":{\"speed\":0.5}}", "speed"},
         {"{\"name\":\"weld\"," CONFIG ",\"train\":{},\"calibrate\":{\"alpha\":0.1}}", "alpha"},
         {"{\"name\":\"weld\",\"config\":{\"dim\":97," MODALITIES ",\"classes\":[],\"tasks\":[]},\"train\":{}}", "heads"},
         {"{\"name\":\"weld\",\"config\":{\"dimm\":96," MODALITIES ",\"classes\":[],\"tasks\":[]},\"train\":{}}", "dimm"},
