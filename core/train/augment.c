@@ -2,8 +2,8 @@
 //
 // Augmentation. Pictures: out(u) = light(in(1/2 + shift + (u - 1/2) * scale)), u in 0..1 each way, bilinear, edges repeated; light(v) = contrast *
 // (v^gamma - 1/2) + 1/2 + brightness, as a table of 256 bytes; then mirrored or turned by quarters. A rectangle may be erased to the picture's mean
-// (Zhong 2020, "Random erasing"). What older recipes do not ask for draws no lot, so that they keep their bits. Samples: x -> gain * x + offset +
-// noise, a gain and an offset a channel.
+// (Zhong 2020, "Random erasing"). What older recipes do not ask for draws no lot, so that they keep their bits. Samples: speed and equaliser
+// (augment_signal.c), then x -> gain * x + offset + noise, a gain and an offset a channel.
 #include "core/train/augment.h"
 
 #include <math.h>
