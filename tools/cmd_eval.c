@@ -4,6 +4,7 @@
 // (core/train/evaluate.h). It finds out by itself what kind of folder it is, and writes nothing but --results.
 #include <errno.h>
 #include <gst/gst.h>
+#include <json-glib/json-glib.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,9 +17,9 @@
 #include "tools/data_options.h"
 
 typedef struct {
-    char *model, *data, *adapter, *only, *results, *classes, *device;
-    double recall, video_rate;
-    int frames;
+    char *model, *data, *adapter, *only, *results, *classes, *device, *records;
+    double recall, video_rate, demand_miss, demand_reject;
+    int frames, bootstrap;
     gboolean json;
 } Options;
 
@@ -42,18 +43,30 @@ static void write_window(void *user, int32_t subset, const SeamTokens *fused, co
         fprintf(w->results, "%s\n", text);
 }
 
+// The verdict's line, and what a reader of it wants to compare: the record's label and group.
 static void write_verdict(void *user, const SeamRecord *record, const SeamVerdict *verdict) {
     Watch *w = user;
     g_autofree char *text = w->results ? seam_verdict_print(verdict, &w->model->config, w->model->fingerprint) : NULL;
-    if (text)
-        fprintf(w->results, "%s\n", text);
+    if (!text)
+        return;
+    g_autoptr(JsonNode) node = json_from_string(text, NULL);
+    JsonObject *o = json_node_get_object(node);
+    if (record->label)
+        json_object_set_string_member(o, "label", record->class_index >= 0 ? w->model->config.class_name[record->class_index] : record->label);
+    json_object_set_string_member(o, "group", record->group);
+    g_autofree char *line = json_to_string(node, FALSE);
+    fprintf(w->results, "%s\n", line);
 }
 
 // ---- the table -----------------------------------------------------------------------------------------------------------------
 
-static void print_measure(const char *name, double value, const char *what) {
+// interval may be NULL.
+static void print_measure(const char *name, double value, const SeamInterval *interval, const char *what) {
+    char range[32] = "";
+    if (interval && isfinite(interval->low))
+        g_snprintf(range, sizeof range, "[%.3f, %.3f]", interval->low, interval->high);
     if (isfinite(value))
-        printf("%-20s %6.3f  %s\n", name, value, what);
+        printf("%-20s %6.3f  %-16s %s\n", name, value, range, what);
 }
 
 static const char *class_name(const SeamEvaluation *e, const SeamConfig *config, int32_t c) {
@@ -103,9 +116,17 @@ static void print_lives(const SeamLifeMetrics *lives) {
         return;
     printf("%-20s %6.2f  s, of remaining lives: root of the mean squared error\n", "RMSE", lives->rmse);
     printf("%-20s %6.1f  PHM 2008, the sum over %d lives\n", "score", lives->score, lives->n);
-    print_measure("coverage", lives->coverage, "share of lives within their intervals of 90 %");
+    print_measure("coverage", lives->coverage, NULL, "share of lives within their intervals of 90 %");
     if (isfinite(lives->interval_width))
         printf("%-20s %6.1f  s, mean width of an interval\n", "interval width", lives->interval_width);
+}
+
+static void print_promise(const char *name, const SeamPromise *p) {
+    if (p->n == 0)
+        return;
+    printf("%-20s promised at most %.3g %%, came %.3g %% (%d of %d; 95 %%: %.3g to %.3g %%): %s\n", name, 100 * p->promised, 100 * p->observed, p->hits,
+           p->n, 100 * p->interval.low, 100 * p->interval.high,
+           p->with_threshold == 0 ? "too few were calibrated to decide so" : p->held ? "held" : "NOT held");
 }
 
 static void print_table(const Options *o, const SeamDataset *data, const SeamEvaluation *e, const SeamConfig *config) {
@@ -116,18 +137,23 @@ static void print_table(const Options *o, const SeamDataset *data, const SeamEva
     printf(e->without_verdict ? "; %d hold nothing to judge by\n\n" : "\n\n", e->without_verdict);
     if (e->binary)
         printf("Some labels are no classes of the model: good against defect is measured.\n\n");
-    print_measure("accuracy", e->by_class.accuracy, "");
-    print_measure("macro-F1", e->by_class.macro_f1, "mean over classes that occur");
-    print_measure("AUROC", e->auroc, "defective against good, by score");
-    print_measure("mAP50", e->map50, "of boxes");
-    print_measure("calibration error", e->ece, "expected, 10 bins");
-    print_measure("false rejects", e->false_reject_rate, recall);
+    const SeamInterval *in = e->interval;
+    print_measure("accuracy", e->by_class.accuracy, &in[SEAM_FIGURE_ACCURACY], "");
+    print_measure("macro-F1", e->by_class.macro_f1, &in[SEAM_FIGURE_MACRO_F1], "mean over classes that occur");
+    print_measure("AUROC", e->auroc, &in[SEAM_FIGURE_AUROC], "defective against good, by score");
+    print_measure("average precision", e->average_precision, &in[SEAM_FIGURE_AVERAGE_PRECISION], "of defective ones, by score");
+    print_measure("mAP50", e->map50, &in[SEAM_FIGURE_MAP50], "of boxes");
+    print_measure("window accuracy", e->windows > 0 ? (double)e->windows_right / e->windows : NAN, NULL, "of the decision windows");
+    print_measure("calibration error", e->ece, NULL, "expected, 10 bins");
+    print_measure("false rejects", e->false_reject_rate, NULL, recall);
     print_lives(&e->lives);
     if (e->good + e->defect == 0)
         return;
     print_classes(e, config);
     print_confusion(e, config);
     print_decisions(e);
+    print_promise("good rejected", &e->false_reject);
+    print_promise("defective passed", &e->miss);
 }
 
 // ---- the run -------------------------------------------------------------------------------------------------------------------
@@ -159,7 +185,9 @@ static bool measure(const Options *o, const SeamHeads *heads, const SeamKernels 
                                    .tasks = heads->tasks,
                                    .window = write_window,
                                    .user = &watch};
-    SeamEvaluateWhat what = {.part = part, .which = which, .recall = o->recall, .verdict = write_verdict, .progress = show_welds, .user = &watch};
+    options.weld.miss = o->demand_miss;
+    options.weld.false_reject = o->demand_reject;
+    SeamEvaluateWhat what = {.part = part, .which = which, .recall = o->recall, .draws = o->bootstrap, .verdict = write_verdict, .progress = show_welds, .user = &watch};
     if (!seam_tool_modalities(&heads->model->config, o->only, &what.only, error) || !open_results(o->results, &watch.results, error))
         return false;
     seam_progress_begin(&watch.bar, "judging", false);
@@ -185,7 +213,8 @@ static void print(const Options *o, const SeamDataset *data, const SeamEvaluatio
 
 bool seam_eval_part(const char *path, const SeamRecipe *recipe, const char *device, const SeamDataset *data, const SeamPart *part, SeamPart which,
                     const char *results, bool json, GError **error) {
-    Options o = {.model = (char *)path, .data = data->path, .results = (char *)results, .recall = 1 - recipe->miss, .frames = recipe->train.eval_frames, .json = json};
+    Options o = {.model = (char *)path, .data = data->path, .results = (char *)results, .recall = 1 - recipe->miss, .frames = recipe->train.eval_frames, .json = json,
+                 .bootstrap = SEAM_BOOTSTRAP_DRAWS, .demand_miss = recipe->miss, .demand_reject = recipe->false_reject};
     SeamEvaluation *e = g_new0(SeamEvaluation, 1);
     const SeamKernels *kernels = seam_device_kernels(device ? device : "auto", error);
     SeamModel *model = kernels ? seam_model_acquire(path, error) : NULL;
@@ -199,6 +228,33 @@ bool seam_eval_part(const char *path, const SeamRecipe *recipe, const char *devi
     return ok;
 }
 
+// With --records: part [n], HELD for those that the file names, a line each; NULL without. Every line must be a record.
+static bool choose_records(const char *path, const SeamDataset *data, SeamPart **part, GError **error) {
+    g_autofree char *text = NULL;
+    if (!path)
+        return true;
+    if (!g_file_get_contents(path, &text, NULL, error))
+        return false;
+    g_auto(GStrv) line = g_strsplit(g_strdelimit(text, "\r", '\n'), "\n", -1);
+    g_autoptr(GHashTable) wanted = g_hash_table_new(g_str_hash, g_str_equal);
+    for (char **l = line; *l; l++)
+        if (**l)
+            g_hash_table_add(wanted, *l);
+    *part = g_new0(SeamPart, data->n + 1);
+    for (int32_t i = 0; i < data->n; i++)
+        if (g_hash_table_contains(wanted, data->record[i].name))
+            (*part)[i] = SEAM_PART_HELD;
+    for (int32_t i = 0; i < data->n; i++)
+        g_hash_table_remove(wanted, data->record[i].name);
+    GHashTableIter left;
+    gpointer name;
+    g_hash_table_iter_init(&left, wanted);
+    if (!g_hash_table_iter_next(&left, &name, NULL))
+        return true;
+    g_set_error(error, SEAM_ERROR, SEAM_ERROR_MISSING, "%s: \"%s\" is no recording of %s", path, (char *)name, data->path);
+    return false;
+}
+
 static int evaluate(const Options *o) {
     GError *error = NULL;
     SeamEvaluation *e = g_new0(SeamEvaluation, 1);
@@ -206,9 +262,12 @@ static int evaluate(const Options *o) {
     SeamModel *model = kernels ? seam_model_acquire(o->model, &error) : NULL;
     SeamHeads *heads = model ? seam_heads_new(model, o->model, (const char *const[]){o->adapter, NULL}, NULL, &error) : NULL;
     SeamDataset *data = heads ? seam_tool_read_data(&model->config, o->data, o->video_rate, o->classes, NULL, NULL, false, &error) : NULL;
-    bool ok = data && measure(o, heads, kernels, data, NULL, 0, e, &error) && check_judged(o, e, &error);
+    SeamPart *part = NULL;
+    bool ok = data && choose_records(o->records, data, &part, &error) && measure(o, heads, kernels, data, part, SEAM_PART_HELD, e, &error) &&
+              check_judged(o, e, &error);
     if (ok)
         print(o, data, e, &model->config);
+    g_free(part);
     seam_dataset_free(data);
     seam_heads_free(heads);
     seam_model_release(model);
@@ -217,13 +276,18 @@ static int evaluate(const Options *o) {
 }
 
 int seam_cmd_eval(int argc, char **argv) {
-    Options o = {.recall = 0.99, .video_rate = 8, .frames = 4};
+    const SeamWeldOptions weld = SEAM_WELD_OPTIONS_DEFAULT;
+    Options o = {.recall = 0.99, .video_rate = 8, .frames = 4, .bootstrap = SEAM_BOOTSTRAP_DRAWS, .demand_miss = weld.miss, .demand_reject = weld.false_reject};
     const GOptionEntry entries[] = {
         {"model", 'm', 0, G_OPTION_ARG_FILENAME, &o.model, "The model", "M.seam"},
         {"data", 'd', 0, G_OPTION_ARG_FILENAME, &o.data, "Data folder (docs/data.md)", "DIR"},
         {"adapter", 0, 0, G_OPTION_ARG_FILENAME, &o.adapter, "Another adapter for the task that the file names", "FILE"},
+        {"records", 0, 0, G_OPTION_ARG_FILENAME, &o.records, "Judge only the recordings named in this file, a line each", "FILE"},
         {"only", 0, 0, G_OPTION_ARG_STRING, &o.only, "Judge by these modalities alone", "A,B"},
         {"recall", 0, 0, G_OPTION_ARG_DOUBLE, &o.recall, "Share of defective welds to be found, for the false-reject rate (0.99)", "R"},
+        {"demand-miss", 0, 0, G_OPTION_ARG_DOUBLE, &o.demand_miss, "Share of defective welds passed at most, to be promised (0.01)", "R"},
+        {"demand-reject", 0, 0, G_OPTION_ARG_DOUBLE, &o.demand_reject, "Share of good welds rejected at most, to be promised (0.005)", "R"},
+        {"bootstrap", 0, 0, G_OPTION_ARG_INT, &o.bootstrap, "Draws for the intervals; 0: no intervals (1000)", "N"},
         {"results", 0, 0, G_OPTION_ARG_FILENAME, &o.results, "Also write every window and verdict there (docs/results-format.md)", "FILE.jsonl"},
         {"class-names", 0, 0, G_OPTION_ARG_STRING, &o.classes, "Names of the class numbers of YOLO labels", "A,B,C"},
         {"frames", 0, 0, G_OPTION_ARG_INT, &o.frames, "Pictures of a stream a window, at most; 0: all, as the pipeline (4)", "N"},
@@ -239,6 +303,8 @@ int seam_cmd_eval(int argc, char **argv) {
         seam_tool_usage("eval", error, "--model and --data are needed");
     else if (!(o.recall > 0 && o.recall <= 1) || o.frames < 0 || !(o.video_rate >= 0))
         seam_tool_usage("eval", NULL, "--recall must be over 0 and at most 1, --frames and --video-rate not negative");
+    else if (!(o.demand_miss > 0 && o.demand_miss < 1) || !(o.demand_reject > 0 && o.demand_reject < 1) || o.bootstrap < 0 || o.bootstrap > 100000)
+        seam_tool_usage("eval", NULL, "--demand-miss and --demand-reject must be over 0 and below 1, --bootstrap 0 to 100000");
     else {
         gst_init(NULL, NULL);
         status = evaluate(&o);

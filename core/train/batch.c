@@ -210,12 +210,11 @@ static void add_texts(const Adding *a, const SeamRecord *record, const Span *spa
         }
 }
 
-// What a photograph or an alarm that comes alone says, it says of the whole weld.
-static int32_t label_of(const SeamConfig *config, const Span *span, uint32_t present) {
+int32_t seam_batch_label(const SeamConfig *config, const SeamRecord *record, double start, uint32_t present) {
     bool steady = false;
     for (int32_t m = 0; m < config->n_modalities; m++)
         steady = steady || (present >> m & 1 && !config->modality[m].sparse);
-    return steady ? seam_record_label(span->record, span->start, config->window) : span->record->class_index;
+    return steady ? seam_record_label(record, start, config->window) : record->class_index;
 }
 
 uint32_t seam_batch_add(SeamBatch *batch, const SeamRecord *record, double start, uint32_t use, int32_t frames, const SeamAugment *augment,
@@ -226,7 +225,7 @@ uint32_t seam_batch_add(SeamBatch *batch, const SeamRecord *record, double start
     if (random)
         present = seam_augment_modalities(augment, random, present);
     batch->time[batch->windows] = start;
-    batch->label[batch->windows] = label_of(config, &span, present);
+    batch->label[batch->windows] = seam_batch_label(config, record, start, present);
     batch->remaining[batch->windows] = record->has_remaining ? record->remaining + record->arc_end - span.end : NAN;
     for (int32_t m = 0; m < config->n_modalities; m++) {
         if (!(present >> m & 1))

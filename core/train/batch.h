@@ -40,6 +40,9 @@ typedef struct {
 SeamBatch *seam_batch_new(const SeamConfig *config, int32_t capacity, GError **error);
 void seam_batch_free(SeamBatch *batch);
 void seam_batch_reset(SeamBatch *batch);
+// The class of the window that begins at `start` and holds the modalities `present`. What a photograph or an alarm that comes alone says, it says of the
+// whole weld. -1 when it is not known.
+int32_t seam_batch_label(const SeamConfig *config, const SeamRecord *record, double start, uint32_t present);
 // Adds the window that begins at `start` with the modalities `use`. frames: at most so many pictures of a stream (0: all); evenly chosen, or by lot
 // where `random` is given. augment and random: both or neither. Returns the modalities that the window really has.
 uint32_t seam_batch_add(SeamBatch *batch, const SeamRecord *record, double start, uint32_t use, int32_t frames, const SeamAugment *augment,

@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/train/pass.h"
 
+static const uint64_t bootstrap_seed = 1;
 static const size_t first_arena = (size_t)32 << 20, largest_arena = (size_t)8 << 30;
 
 struct SeamEvaluator {
@@ -154,17 +155,35 @@ bool seam_evaluate_record(SeamEvaluator *e, const SeamRecord *record, const uint
 typedef struct {
     const SeamConfig *config;
     const SeamRecord *record; // the current one
+    int32_t index;            // of the record
+    SeamEvaluation *out;
     GArray *found, *truth;    // of SeamMetricBox
+    GArray *record_of;        // of int32_t: each picture's record
     int32_t pictures;
     SeamWindowFunc window;
     void *user;
 } Boxes;
+
+static void count_window(Boxes *b, const SeamWindowResult *r) {
+    int32_t said = 0, truth = seam_batch_label(b->config, b->record, r->time, r->present);
+    if (!r->has_classify || !b->record->label)
+        return;
+    for (int32_t c = 1; c < b->config->n_classes; c++)
+        said = r->probability[c] > r->probability[said] ? c : said;
+    if (b->out->binary) {
+        truth = truth < 0 ? b->record->defect : truth > 0;
+        said = said > 0;
+    }
+    b->out->windows += truth >= 0;
+    b->out->windows_right += truth >= 0 && truth == said;
+}
 
 // Each window shows boxes in one picture of its own: that picture's true boxes are those to be found.
 static void gather_boxes(void *user, int32_t subset, const SeamTokens *fused, const SeamWindowResult *r) {
     Boxes *b = user;
     if (b->window)
         b->window(b->user, subset, fused, r);
+    count_window(b, r);
     if (r->heat_w == 0 || !b->record->has_boxes || b->record->box_modality != r->heat_modality)
         return;
     SeamBox box[SEAM_MAX_BOXES];
@@ -173,6 +192,7 @@ static void gather_boxes(void *user, int32_t subset, const SeamTokens *fused, co
         g_array_append_val(b->truth, ((SeamMetricBox){b->pictures, box[i]}));
     for (int32_t i = 0; i < r->n_boxes; i++)
         g_array_append_val(b->found, ((SeamMetricBox){b->pictures, r->box[i]}));
+    g_array_append_val(b->record_of, b->index);
     b->pictures++;
 }
 
@@ -182,6 +202,7 @@ typedef struct {
     bool *defect, *correct;
     int32_t n_lives;
     SeamLife *life;
+    SeamJudged *judged; // by the records' index
 } Lists;
 
 bool seam_evaluate_life(const SeamConfig *config, const SeamRecord *record, const SeamVerdict *verdict, SeamLife *life) {
@@ -194,7 +215,7 @@ bool seam_evaluate_life(const SeamConfig *config, const SeamRecord *record, cons
     return true;
 }
 
-static void count_verdict(SeamEvaluation *out, Lists *l, const SeamRecord *r, const SeamVerdict *v) {
+static void count_verdict(SeamEvaluation *out, Lists *l, const SeamRecord *r, const SeamVerdict *v, SeamJudged *judged) {
     int32_t truth = out->binary ? r->defect : r->class_index, said = out->binary ? v->class_index > 0 : v->class_index;
     if (v->score_is_anomaly && v->probability[0] == 0 && v->confidence == 0)
         said = v->decision == SEAM_REJECT; // a model without classifier only rejects or does not
@@ -202,6 +223,9 @@ static void count_verdict(SeamEvaluation *out, Lists *l, const SeamRecord *r, co
     out->decisions_good[v->decision] += !r->defect;
     out->good += !r->defect;
     out->defect += r->defect;
+    out->good_with_threshold += !r->defect && isfinite(v->reject_above);
+    out->defect_with_threshold += r->defect && isfinite(v->pass_below);
+    *judged = (SeamJudged){r->group, true, r->defect, v->score, truth, said};
     if (truth >= 0 && said >= 0 && truth < out->classes && said < out->classes)
         out->confusion[truth * out->classes + said]++;
     l->score[l->n] = v->score;
@@ -210,8 +234,10 @@ static void count_verdict(SeamEvaluation *out, Lists *l, const SeamRecord *r, co
     l->correct[l->n++] = truth == said;
 }
 
-static bool evaluate_one(SeamEvaluator *e, const SeamEvaluateWhat *what, const SeamRecord *record, Lists *lists, SeamEvaluation *out, GError **error) {
+static bool evaluate_one(SeamEvaluator *e, const SeamEvaluateWhat *what, const SeamRecord *record, Lists *lists, SeamJudged *judged, SeamEvaluation *out,
+                         GError **error) {
     g_autofree SeamVerdict *verdict = g_new0(SeamVerdict, 1);
+    judged->group = record->group;
     if (!seam_evaluate_record(e, record, &what->only, 1, verdict, error))
         return false;
     if (verdict->windows > 0 && what->verdict)
@@ -219,16 +245,36 @@ static bool evaluate_one(SeamEvaluator *e, const SeamEvaluateWhat *what, const S
     if (verdict->windows > 0)
         lists->n_lives += seam_evaluate_life(&e->options.model->config, record, verdict, &lists->life[lists->n_lives]);
     if (verdict->windows > 0 && record->label)
-        count_verdict(out, lists, record, verdict);
+        count_verdict(out, lists, record, verdict, judged);
     else
         out->without_verdict += record->label || (record->has_remaining && verdict->windows == 0);
     return true;
+}
+
+static void find_intervals(SeamEvaluation *out, const Lists *l, const Boxes *b, int32_t records, int32_t draws) {
+    SeamJudgedSet set = {.n = records,
+                         .judged = l->judged,
+                         .classes = out->classes,
+                         .n_found = (int32_t)b->found->len,
+                         .n_true = (int32_t)b->truth->len,
+                         .found = (SeamMetricBox *)(void *)b->found->data,
+                         .true_box = (const SeamMetricBox *)(const void *)b->truth->data,
+                         .box_classes = b->config->n_classes,
+                         .record_of_picture = (const int32_t *)(const void *)b->record_of->data};
+    seam_judged_intervals(&set, draws, bootstrap_seed, out->interval);
+}
+
+static void compare_promises(SeamEvaluation *out, const SeamWeldOptions *weld) {
+    int32_t passed = out->decisions[SEAM_PASS] - out->decisions_good[SEAM_PASS];
+    out->false_reject = seam_promise(weld->false_reject, out->decisions_good[SEAM_REJECT], out->good, out->good_with_threshold);
+    out->miss = seam_promise(weld->miss, passed, out->defect, out->defect_with_threshold);
 }
 
 static void finish(SeamEvaluation *out, const Lists *l, Boxes *b, double recall) {
     out->n = MAX(l->n, l->n_lives);
     seam_metric_lives(l->n_lives, l->life, &out->lives);
     out->auroc = seam_metric_auroc(l->n, l->score, l->defect);
+    out->average_precision = seam_metric_average_precision(l->n, l->score, l->defect);
     out->false_reject_rate = seam_metric_false_reject(l->n, l->score, l->defect, recall);
     out->ece = out->binary ? NAN : seam_metric_ece(l->n, l->confidence, l->correct);
     out->map50 = seam_metric_map50((int32_t)b->found->len, (SeamMetricBox *)(void *)b->found->data, (int32_t)b->truth->len,
@@ -237,10 +283,11 @@ static void finish(SeamEvaluation *out, const Lists *l, Boxes *b, double recall)
 }
 
 bool seam_evaluate(const SeamEvaluateOptions *options, const SeamDataset *data, const SeamEvaluateWhat *what, SeamEvaluation *out, GError **error) {
-    Boxes boxes = {.config = &options->model->config, .window = options->window, .user = options->user,
-                   .found = g_array_new(FALSE, FALSE, sizeof(SeamMetricBox)), .truth = g_array_new(FALSE, FALSE, sizeof(SeamMetricBox))};
+    Boxes boxes = {.config = &options->model->config, .window = options->window, .user = options->user, .out = out,
+                   .found = g_array_new(FALSE, FALSE, sizeof(SeamMetricBox)), .truth = g_array_new(FALSE, FALSE, sizeof(SeamMetricBox)),
+                   .record_of = g_array_new(FALSE, FALSE, sizeof(int32_t))};
     Lists lists = {0, g_new0(float, data->n + 1), g_new0(float, data->n + 1), g_new0(bool, data->n + 1), g_new0(bool, data->n + 1), 0,
-                   g_new0(SeamLife, data->n + 1)};
+                   g_new0(SeamLife, data->n + 1), g_new0(SeamJudged, data->n + 1)};
     SeamEvaluateOptions watched = *options;
     watched.window = gather_boxes;
     watched.user = &boxes;
@@ -251,21 +298,27 @@ bool seam_evaluate(const SeamEvaluateOptions *options, const SeamDataset *data, 
     bool ok = e != NULL;
     for (int32_t i = 0; ok && i < data->n; i++) {
         boxes.record = &data->record[i];
+        boxes.index = i;
         if (boxes.record->use != SEAM_USE_TRAINING && (!what->part || what->part[i] == what->which))
-            ok = evaluate_one(e, what, boxes.record, &lists, out, error);
+            ok = evaluate_one(e, what, boxes.record, &lists, &lists.judged[i], out, error);
         if (what->progress)
             what->progress(what->user, i + 1, data->n);
     }
-    if (ok)
+    if (ok) {
         finish(out, &lists, &boxes, what->recall);
+        find_intervals(out, &lists, &boxes, data->n, what->draws);
+        compare_promises(out, &options->weld);
+    }
     seam_evaluator_free(e);
     g_array_unref(boxes.found);
     g_array_unref(boxes.truth);
+    g_array_unref(boxes.record_of);
     g_free(lists.score);
     g_free(lists.confidence);
     g_free(lists.defect);
     g_free(lists.correct);
     g_free(lists.life);
+    g_free(lists.judged);
     return ok;
 }
 
@@ -280,6 +333,26 @@ static JsonObject *decisions_object(const int32_t count[3]) {
     JsonObject *o = json_object_new();
     for (int32_t d = 0; d < 3; d++)
         json_object_set_int_member(o, seam_decision_name((SeamDecision)d), count[d]);
+    return o;
+}
+
+static JsonObject *shares_object(const int32_t count[3], int32_t n) {
+    JsonObject *o = json_object_new();
+    for (int32_t d = 0; d < 3; d++)
+        put(o, seam_decision_name((SeamDecision)d), n > 0 ? (double)count[d] / n : NAN);
+    return o;
+}
+
+static JsonObject *promise_object(const SeamEvaluation *e) {
+    JsonObject *o = json_object_new(), *shares = json_object_new();
+    int32_t defective[3];
+    for (int32_t d = 0; d < 3; d++)
+        defective[d] = e->decisions[d] - e->decisions_good[d];
+    json_object_set_object_member(shares, "good", shares_object(e->decisions_good, e->good));
+    json_object_set_object_member(shares, "defect", shares_object(defective, e->defect));
+    json_object_set_object_member(o, "false_reject", seam_promise_print(&e->false_reject));
+    json_object_set_object_member(o, "miss", seam_promise_print(&e->miss));
+    json_object_set_object_member(o, "shares", shares);
     return o;
 }
 
@@ -307,6 +380,7 @@ JsonObject *seam_evaluation_print(const SeamEvaluation *e, const SeamConfig *con
     put(o, "accuracy", e->by_class.accuracy);
     put(o, "macro_f1", e->by_class.macro_f1);
     put(o, "auroc", e->auroc);
+    put(o, "average_precision", e->average_precision);
     put(o, "map50", e->map50);
     put(o, "ece", e->ece);
     put(o, "false_reject_rate", e->false_reject_rate);
@@ -314,6 +388,11 @@ JsonObject *seam_evaluation_print(const SeamEvaluation *e, const SeamConfig *con
     put(o, "score", e->lives.score);
     put(o, "coverage", e->lives.coverage);
     put(o, "interval_width", e->lives.interval_width);
+    put(o, "window_accuracy", e->windows > 0 ? (double)e->windows_right / e->windows : NAN);
+    JsonObject *interval = seam_intervals_print(e->interval);
+    if (interval)
+        json_object_set_object_member(o, "interval", interval);
+    json_object_set_object_member(o, "promise", promise_object(e));
     json_object_set_int_member(o, "n", e->n);
     json_object_set_int_member(o, "good", e->good);
     json_object_set_int_member(o, "defect", e->defect);

@@ -9,6 +9,7 @@
 #include "core/train/dataset.h"
 #include "core/train/metrics.h"
 #include "core/train/metrics_rul.h"
+#include "core/train/metrics_interval.h"
 #include "core/weld.h"
 
 enum { SEAM_MAX_SUBSETS = 64 };
@@ -53,6 +54,11 @@ typedef struct {
     SeamClassMetrics by_class;
     double auroc, ece, map50, false_reject_rate;
     SeamLifeMetrics lives;
+    double average_precision;
+    int32_t windows, windows_right;           // with a class that is known and one that was said
+    SeamInterval interval[SEAM_FIGURES];      // by groups; NaN when no draws were asked for
+    int32_t good_with_threshold, defect_with_threshold; // good ones that could have been rejected, defective ones that could have been passed
+    SeamPromise false_reject, miss;           // what calibration promised and what came
 } SeamEvaluation;
 
 typedef struct {
@@ -60,11 +66,12 @@ typedef struct {
     SeamPart which;
     uint32_t only;         // modality bits
     double recall;         // demanded, for the false-reject rate
+    int32_t draws;         // of the bootstrap that gives the intervals; 0: none
     void (*verdict)(void *user, const SeamRecord *record, const SeamVerdict *verdict); // may be NULL
     void (*progress)(void *user, int32_t done, int32_t all);                           // may be NULL
     void *user;
 } SeamEvaluateWhat;
 
 bool seam_evaluate(const SeamEvaluateOptions *options, const SeamDataset *data, const SeamEvaluateWhat *what, SeamEvaluation *out, GError **error);
-// With the keys accuracy, macro_f1, auroc, map50, ece, false_reject_rate, n and more; what is NaN is left out.
+// With the keys accuracy, macro_f1, auroc, average_precision, map50, ece, false_reject_rate, interval, promise, n and more; what is NaN is left out.
 JsonObject *seam_evaluation_print(const SeamEvaluation *e, const SeamConfig *config);

@@ -193,7 +193,7 @@ bool seam_train_finish(SeamModel *model, const SeamRecipe *recipe, const SeamDat
     weld.miss = recipe->miss;
     SeamEvaluateOptions options = {.model = model, .kernels = kernels, .calibration = calibration, .weld = weld, .frames = recipe->train.eval_frames,
                                    .tasks = UINT32_MAX};
-    SeamEvaluateWhat what = {.part = part, .which = SEAM_PART_VALIDATION, .only = UINT32_MAX, .recall = 0.99};
+    SeamEvaluateWhat what = {.part = part, .which = SEAM_PART_VALIDATION, .only = UINT32_MAX, .recall = 0.99, .draws = SEAM_BOOTSTRAP_DRAWS};
     JsonObject *meta = json_object_new();
     bool ok = fit_memory(model, recipe, data, part, kernels, error) && calibrate_part(calibration, model, recipe, data, part, kernels, error) &&
               calibrate_lives(calibration, model, recipe, data, part, kernels, error) &&

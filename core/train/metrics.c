@@ -137,42 +137,58 @@ static int32_t match(const SeamMetricBox *found, int32_t n, const SeamMetricBox 
     return best;
 }
 
-static double average_precision(int32_t class_index, int32_t n_found, const SeamMetricBox *found, int32_t n_true, const SeamMetricBox *true_box,
-                                int32_t wanted) {
+void seam_metric_match(int32_t n_found, SeamMetricBox *found, int32_t n_true, const SeamMetricBox *true_box, bool *right) {
     g_autofree bool *taken = g_new0(bool, n_true + 1);
+    if (n_found > 0)
+        qsort(found, (size_t)n_found, sizeof *found, by_detection);
+    for (int32_t i = 0; i < n_found; i++)
+        right[i] = match(&found[i], n_true, true_box, taken) >= 0;
+}
+
+static int32_t times_of(const int32_t *times, int32_t picture) { return times ? times[picture] : 1; }
+
+static double average_precision(int32_t class_index, int32_t n_found, const SeamMetricBox *found, const bool *right, int64_t wanted, const int32_t *times) {
     g_autofree double *precision = g_new0(double, n_found + 1);
     g_autofree double *recall = g_new0(double, n_found + 1);
-    int32_t seen = 0, right = 0;
+    int32_t steps = 0;
+    int64_t seen = 0, matched = 0;
     double area = 0, best = 0;
     for (int32_t i = 0; i < n_found; i++) {
-        if (found[i].box.class_index != class_index)
+        int32_t n = times_of(times, found[i].picture);
+        if (found[i].box.class_index != class_index || n == 0)
             continue;
-        right += match(&found[i], n_true, true_box, taken) >= 0;
-        precision[seen] = (double)right / (seen + 1);
-        recall[seen++] = (double)right / wanted;
+        seen += n;
+        matched += right[i] ? n : 0;
+        precision[steps] = (double)matched / (double)seen;
+        recall[steps++] = (double)matched / (double)wanted;
     }
-    for (int32_t i = seen - 1; i >= 0; i--) { // precision is made to fall with recall, as VOC does
+    for (int32_t i = steps - 1; i >= 0; i--) { // precision is made to fall with recall, as VOC does
         best = fmax(best, precision[i]);
         area += best * (recall[i] - (i > 0 ? recall[i - 1] : 0));
     }
     return area;
 }
 
-double seam_metric_map50(int32_t n_found, SeamMetricBox *found, int32_t n_true, const SeamMetricBox *true_box, int32_t classes) {
+double seam_metric_map50_drawn(int32_t n_found, const SeamMetricBox *found, const bool *right, int32_t n_true, const SeamMetricBox *true_box,
+                               int32_t classes, const int32_t *times) {
     double sum = 0;
     int32_t counted = 0;
-    if (n_found > 0)
-        qsort(found, (size_t)n_found, sizeof *found, by_detection);
     for (int32_t c = 0; c < classes; c++) {
-        int32_t wanted = 0;
+        int64_t wanted = 0;
         for (int32_t i = 0; i < n_true; i++)
-            wanted += true_box[i].box.class_index == c;
+            wanted += true_box[i].box.class_index == c ? times_of(times, true_box[i].picture) : 0;
         if (wanted == 0)
             continue;
-        sum += average_precision(c, n_found, found, n_true, true_box, wanted);
+        sum += average_precision(c, n_found, found, right, wanted, times);
         counted++;
     }
     return counted > 0 ? sum / counted : NAN;
+}
+
+double seam_metric_map50(int32_t n_found, SeamMetricBox *found, int32_t n_true, const SeamMetricBox *true_box, int32_t classes) {
+    g_autofree bool *right = g_new0(bool, n_found + 1);
+    seam_metric_match(n_found, found, n_true, true_box, right);
+    return seam_metric_map50_drawn(n_found, found, right, n_true, true_box, classes, NULL);
 }
 
 // ---- classes -------------------------------------------------------------------------------------------------------------------

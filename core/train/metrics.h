@@ -24,6 +24,11 @@ typedef struct {
 } SeamMetricBox;
 // Mean over classes with true boxes of the area under precision over recall, every point (VOC 2010), matches from IoU 0.5 on. Reorders `found`.
 double seam_metric_map50(int32_t n_found, SeamMetricBox *found, int32_t n_true, const SeamMetricBox *true_box, int32_t classes);
+// The two steps of it. right [n_found]: whether a detection found a true box that no better one has; reorders `found`, best first.
+void seam_metric_match(int32_t n_found, SeamMetricBox *found, int32_t n_true, const SeamMetricBox *true_box, bool *right);
+// times [pictures]: how often each picture counts (a bootstrap's draw); NULL: once.
+double seam_metric_map50_drawn(int32_t n_found, const SeamMetricBox *found, const bool *right, int32_t n_true, const SeamMetricBox *true_box,
+                               int32_t classes, const int32_t *times);
 
 typedef struct {
     double accuracy, macro_f1;

@@ -89,7 +89,7 @@ static void test_eval(void) {
     need_chain();
     ToolRun run = tool_expect(0, "eval", "--model", "trained.seam", "--data", "data", "--json", "--results", "eval.jsonl", NULL);
     JsonObject *o = tool_json(&run);
-    static const char *const keys[] = {"accuracy", "macro_f1", "auroc", "ece", "false_reject_rate"};
+    static const char *const keys[] = {"accuracy", "macro_f1", "auroc", "ece", "false_reject_rate", "average_precision", "window_accuracy"};
     g_autofree char *path = tool_path("eval.jsonl"), *results = NULL;
     for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
         double value = json_object_get_double_member_with_default(o, keys[i], -1);
@@ -97,6 +97,10 @@ static void test_eval(void) {
     }
     g_assert_cmpint(json_object_get_int_member(o, "n"), ==, 10);
     g_assert_false(json_object_get_boolean_member(o, "good_against_defect"));
+    JsonArray *range = json_object_get_array_member(json_object_get_object_member(o, "interval"), "accuracy");
+    double accuracy = json_object_get_double_member(o, "accuracy");
+    g_assert_true(json_array_get_double_element(range, 0) <= accuracy && accuracy <= json_array_get_double_element(range, 1));
+    g_assert_true(json_object_has_member(json_object_get_object_member(json_object_get_object_member(o, "promise"), "miss"), "held"));
     g_assert_true(g_file_get_contents(path, &results, NULL, NULL));
     g_assert_cmpint(count_text(results, "{\"type\":\"weld\""), ==, 10);
     g_assert_cmpint(count_text(results, "\"arc_on\":true"), >=, 20);
@@ -145,6 +149,22 @@ static void test_eval_only(void) {
     assert_has(wrong.err, "smell");
     assert_has(wrong.err, "sensors");
     tool_clear(&sound);
+    tool_clear(&wrong);
+}
+
+// A demanded rate takes the place of the promised one, from the scores that the model keeps.
+static void test_eval_demand(void) {
+    need_chain();
+    ToolRun run = tool_expect(0, "eval", "--model", "trained.seam", "--data", "data", "--json", "--demand-miss", "0.9", "--demand-reject", "0.8",
+                              "--bootstrap", "0", NULL);
+    JsonObject *o = tool_json(&run), *promise = json_object_get_object_member(o, "promise");
+    g_assert_cmpfloat(json_object_get_double_member(json_object_get_object_member(promise, "miss"), "promised"), ==, 0.9);
+    g_assert_cmpfloat(json_object_get_double_member(json_object_get_object_member(promise, "false_reject"), "promised"), ==, 0.8);
+    g_assert_false(json_object_has_member(o, "interval"));
+    ToolRun wrong = tool_expect(2, "eval", "--model", "trained.seam", "--data", "data", "--demand-miss", "1.5", NULL);
+    assert_has(wrong.err, "--demand-miss");
+    json_object_unref(o);
+    tool_clear(&run);
     tool_clear(&wrong);
 }
 
@@ -348,6 +368,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/seam/train-held", test_train_held);
     g_test_add_func("/seam/eval/only", test_eval_only);
     g_test_add_func("/seam/eval/repeats", test_eval_repeats);
+    g_test_add_func("/seam/eval/demand", test_eval_demand);
     g_test_add_func("/seam/adapt/evaluate", test_adapt_evaluate);
     g_test_add_func("/seam/adapt", test_adapt);
     g_test_add_func("/seam/adapt/heads", test_adapt_heads);
