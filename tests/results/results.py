@@ -66,18 +66,16 @@ class Trial:
         return result
 
     def evaluate(self, *options):
-        return run(["seam", "eval", "--model", self.model, "--data", self.data, "--held", "--json", *options])
+        return run(["seam", "eval", "--model", self.model, "--data", self.data, "--records", self.held(), "--json", *options])
 
-    def verdicts(self, *options):
-        """Verdict lines of the held part judged with other options."""
-        path = self.folder / "other.jsonl"
-        measures = self.evaluate(*options, "--results", path)
-        return measures, lines_of(path)
+    def held(self):
+        """A file with a line for each record that was held back."""
+        path = self.folder / "held.txt"
+        path.write_text("".join(v["source"] + "\n" for v in lines_of(self.lines)))
+        return path
 
     def baseline(self, script, *options):
-        held = self.folder / "held.txt"
-        held.write_text("".join(v["source"] + "\n" for v in lines_of(self.lines)))
-        return run([ROOT / "build/venv/bin/python", ROOT / "tests/baselines" / script, "--data", self.data, "--held", held, "--seed", self.seed, *options])
+        return run([ROOT / "build/venv/bin/python", ROOT / "tests/baselines" / script, "--data", self.data, "--held", self.held(), "--seed", self.seed, *options])
 
 
 def measure_question(task, question, fresh):
@@ -94,8 +92,9 @@ def measure_question(task, question, fresh):
         if trial.seed == question.seeds[0]:
             pooled += lines_of(trial.lines)
             row["baselines"] = {f"{script} {' '.join(options)}".strip(): trial.baseline(script, *options) for script, *options in question.baselines}
-    return {"question": question.name, "rows": rows, "seconds": max(seconds), "intervals": stats.intervals(pooled) if question.pooled else {},
-            "pooled": stats.measures(pooled) if question.pooled else {}}
+    together = question.pooled and len(question.splits) > 1
+    return {"question": question.name, "rows": rows, "seconds": max(seconds), "intervals": stats.intervals(pooled) if together else {},
+            "pooled": stats.measures(pooled) if together else {}}
 
 
 def keep(name, value):
