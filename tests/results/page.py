@@ -3,7 +3,7 @@
 import stats
 
 NAMES = {"accuracy": "accuracy", "macro_f1": "macro-F1", "auroc": "AUROC", "average_precision": "average precision", "map50": "mAP50", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO",
-         "rmse": "RMSE", "score": "score", "coverage": "coverage of 90 %", "interval_width": "width of the interval"}
+         "window_accuracy": "accuracy of windows", "rmse": "RMSE", "score": "score", "coverage": "coverage of 90 %", "interval_width": "width of the interval"}
 LARGE = {"rmse", "score", "interval_width"}  # no shares: fewer digits
 
 

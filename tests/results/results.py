@@ -78,7 +78,7 @@ class Trial:
         return run([ROOT / "build/venv/bin/python", ROOT / "tests/baselines" / script, "--data", self.data, "--held", self.held(), "--seed", self.seed, *options])
 
 
-def measure_question(task, question, fresh):
+def measure_question(task, question, fresh, baselines):
     """Trains each split and seed; what is asked besides comes from the same models."""
     trials = [Trial(task, split, seed, fresh) for seed in question.seeds for split in question.splits]
     rows, pooled, seconds = [], [], []
@@ -91,7 +91,8 @@ def measure_question(task, question, fresh):
         rows.append(row)
         if trial.seed == question.seeds[0]:
             pooled += lines_of(trial.lines)
-            row["baselines"] = {f"{script} {' '.join(options)}".strip(): trial.baseline(script, *options) for script, *options in question.baselines}
+            if baselines:
+                row["baselines"] = {f"{script} {' '.join(options)}".strip(): trial.baseline(script, *options) for script, *options in question.baselines}
     together = question.pooled and len(question.splits) > 1
     return {"question": question.name, "rows": rows, "seconds": max(seconds), "intervals": stats.intervals(pooled) if together else {},
             "pooled": stats.measures(pooled) if together else {}}
@@ -109,6 +110,7 @@ def main():
     parser.add_argument("sets", nargs="*", choices=[[], "shipped", *sets.SETS], metavar="SET", help=f"of shipped, {', '.join(sets.SETS)}")
     parser.add_argument("--write", action="store_true", help="only write the page")
     parser.add_argument("--fresh", action="store_true", help="train anew although there are models of this recipe")
+    parser.add_argument("--without-baselines", action="store_true", help="leave the baselines out, which take most of the time")
     o = parser.parse_args()
     if not DATA.is_dir() and not o.write:
         sys.exit(f"results: there is no {DATA}; set SEAM_DATA to the folder of the data sets")
@@ -118,7 +120,7 @@ def main():
             keep(name, shipped.measure(DATA))
         else:
             task = sets.SETS[name]
-            keep(name, {"questions": [measure_question(task, q, o.fresh) for q in task.questions]})
+            keep(name, {"questions": [measure_question(task, q, o.fresh, not o.without_baselines) for q in task.questions]})
     text = page.write(json.loads(KEPT.read_text()), sets.SETS)
     (ROOT / "docs" / "results.md").write_text(text)
 
