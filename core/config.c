@@ -179,6 +179,14 @@ static bool read_features(JsonObject *o, const char *where, SeamModality *m, GEr
     return true;
 }
 
+static bool read_normalise(JsonObject *o, const char *where, SeamImageConfig *image, GError **error) {
+    unsigned how = 0;
+    if (json_object_has_member(o, "normalise") && !read_one_of(o, where, "normalise", seam_config_normalise_names, &how, error))
+        return false;
+    image->normalise_picture = how == 1;
+    return true;
+}
+
 static bool read_sensor(JsonObject *o, const char *where, SeamModality *m, GError **error) {
     JsonArray *names;
     return seam_json_double(o, where, "rate", true, 1e-3, 1e6, &m->sensor.rate, error) &&
@@ -194,7 +202,7 @@ static bool check_modality_fields(JsonObject *o, const char *where, SeamFront fr
                                   GError **error) {
     static const char *const fields[][20] = {
         [SEAM_FRONT_IMAGE] = {"name", "front", "channels", "delta_rank", "sparse", "arc_on", "mean",
-                              "std", "size", "stem", "blocks", NULL},
+                              "std", "size", "stem", "blocks", "normalise", NULL},
         [SEAM_FRONT_SENSOR] = {"name", "front", "channels", "delta_rank", "sparse", "arc_on",
                                "mean", "std", "rate", "patch", "time_bins", "fft", "bands",
                                "arc_channel", "channel_names", "columns", "together", "envelope", NULL},
@@ -228,7 +236,8 @@ static bool read_modality(JsonObject *o, const char *where, void *object, GError
                        error) &&
            read_fields(o, seam_config_front_fields(m->front), m, where, error) &&
            (front != SEAM_FRONT_IMAGE || (read_stem(o, where, &m->image, error) &&
-                                          read_blocks(o, where, &m->image, error))) &&
+                                          read_blocks(o, where, &m->image, error) &&
+                                          read_normalise(o, where, &m->image, error))) &&
            (front != SEAM_FRONT_SENSOR || read_sensor(o, where, m, error)) &&
            (front != SEAM_FRONT_FEATURES || read_features(o, where, m, error));
 }
@@ -248,16 +257,20 @@ static bool read_task(JsonObject *o, const char *where, void *object, GError **e
         [SEAM_TASK_CLASSIFY] = {"name", "kind", "rank", NULL},
         [SEAM_TASK_LOCALISE] = {"name", "kind", "rank", "upscale", "boxes", "by_class",
                                 "good_boxes", NULL},
-        [SEAM_TASK_ANOMALY] = {"name", "kind", "rank", "memory", "neighbours", NULL},
+        [SEAM_TASK_ANOMALY] = {"name", "kind", "rank", "memory", "neighbours", "patches", NULL},
         [SEAM_TASK_RUL] = {"name", "kind", "rank", "limit", "bins", NULL},
     };
     SeamTask *task = object;
     unsigned kind = 0;
+    int64_t patches = 0;
     if (!read_one_of(o, where, "kind", seam_config_kind_names, &kind, error))
         return false;
     task->kind = (SeamTaskKind)kind;
-    return seam_json_known(o, where, fields[kind], error) &&
-           read_name(o, where, "name", task->name, error) &&
+    if (!seam_json_known(o, where, fields[kind], error) ||
+        !seam_json_int(o, where, "patches", false, 0, 5, &patches, error))
+        return false;
+    task->patches = (int32_t)patches;
+    return read_name(o, where, "name", task->name, error) &&
            read_fields(o, seam_config_task_fields[kind], task, where, error) &&
            (kind != SEAM_TASK_LOCALISE || read_boxes(o, where, task, error));
 }
@@ -425,6 +438,8 @@ static void print_stem(JsonObject *o, const SeamImageConfig *image) {
         json_object_set_array_member(o, "blocks", blocks);
     else
         json_array_unref(blocks);
+    if (image->normalise_picture)
+        json_object_set_string_member(o, "normalise", seam_config_normalise_names[1]);
 }
 
 static void print_front(JsonObject *o, const SeamModality *m) {
@@ -471,6 +486,8 @@ static JsonObject *task_object(const SeamTask *task) {
         json_object_set_boolean_member(o, "by_class", task->by_class);
         json_object_set_boolean_member(o, "good_boxes", task->good_boxes);
     }
+    if (task->patches > 0)
+        json_object_set_int_member(o, "patches", task->patches);
     return o;
 }
 

@@ -7,12 +7,12 @@
 //   "mixer"       "local", "global", or an array of them, the last of which also holds for the layers after it
 //   "modalities"  [{"name", "front": "image" | "sensor" | "text" | "features", "channels", and the fields of that front end,
 //                   "stem": [widths] for stem_layers and stem_width, "blocks": [a number a layer] (may be absent: none),
-//                   "channel_names": [...] and "columns": [...] (may be absent)}]
+//                   "normalise": "picture" for normalise_picture, "channel_names": [...] and "columns": [...] (may be absent)}]
 //   "classes"     ["good", ...];  "tasks"  [{"name", "kind": "classify" | "localise" | "anomaly" | "rul", and the fields of that kind}]
 //   "label_names" ["bad", "good", ...] (may be absent)
 //   "boxes"       of localise: "components" (also when absent) | "regress"; "by_class", "good_boxes" may be absent (false)
 // "windows" (0) may be absent. A modality may leave out envelope, delta_rank (0), sparse (false), together (false), arc_on (0), quantiles (0), mean and std (0 and 1; pictures 127.5 and 64), and text its
-// channels. All else must be there, and nothing else may.
+// channels; a picture modality "normalise", the task anomaly "patches" (0). All else must be there, and nothing else may.
 #pragma once
 
 #include <glib.h>
@@ -46,6 +46,7 @@ typedef struct {
     int32_t stem_layers;               // 1 .. SEAM_MAX_STEM; the last one's width is config.dim
     int32_t stem_width[SEAM_MAX_STEM]; // channels after each; [stem_layers - 1] == dim
     int32_t blocks[SEAM_MAX_STEM];     // residual blocks after each, 0 .. SEAM_MAX_BLOCKS
+    bool normalise_picture;            // each picture by its own level and spread (core/picture_level.h); grey pictures only
 } SeamImageConfig;
 
 // Envelope analysis of vibration (core/layers/envelope.c), in place of the time features. JSON: "envelope": {...}, "orders" for order; all or none.
@@ -117,6 +118,7 @@ typedef struct {
     int32_t neighbours; // anomaly: k of the nearest-neighbour distance
     int32_t limit;   // rul: seconds; a life that lasts longer counts as so long
     int32_t bins;    // rul: points of time between now and the limit
+    int32_t patches; // anomaly: cells each way that a patch of a picture is compared by (1, 3 or 5), for a map of where; 0: no map
 } SeamTask;
 
 typedef struct {

@@ -12,6 +12,7 @@
 
 enum {
     MAX_GRID = 256,              // cells each way of a picture
+    MAX_MAP = 64,                // the same of one with a map: SEAM_MAX_HEAT of a result
     MAX_SAMPLES = 1 << 22,       // of one channel in a window
     MAX_WINDOW_TOKENS = 1 << 16, // of one input
     MAX_QUANTILES = 1024,
@@ -89,6 +90,8 @@ const char *const seam_config_kind_names[] = {[SEAM_TASK_CLASSIFY] = "classify",
                                               NULL};
 const char *const seam_config_box_names[] = {
     [SEAM_BOXES_COMPONENTS] = "components", [SEAM_BOXES_REGRESS] = "regress", NULL};
+
+const char *const seam_config_normalise_names[] = {"none", "picture", NULL};
 
 const SeamConfigField *seam_config_front_fields(SeamFront front) {
     static const SeamConfigField *const fields[] = {
@@ -209,6 +212,8 @@ static bool check_image(const SeamConfig *c, const SeamModality *m, const char *
     const SeamImageConfig *image = &m->image;
     if (m->channels != 1 && m->channels != 3)
         return refuse(where, error, "\"channels\" is %d, must be 1 (grey) or 3 (RGB)", m->channels);
+    if (image->normalise_picture && m->channels != 1)
+        return refuse(where, error, "\"normalise\" is \"picture\", which needs \"channels\" 1 (grey)");
     if (image->stem_layers < 1 || image->stem_layers > SEAM_MAX_STEM)
         return refuse(where, error, "\"stem\" has %d widths, must have 1 to %d", image->stem_layers,
                       SEAM_MAX_STEM);
@@ -366,6 +371,19 @@ static bool check_boxes(const SeamConfig *c, const SeamTask *t, const char *wher
            refuse(where, error, "\"by_class\" needs a task of kind \"classify\" before this one");
 }
 
+// The map must fit a result.
+static bool check_patches(const SeamConfig *c, const SeamTask *t, const char *where, GError **error) {
+    if (t->patches == 0)
+        return true;
+    if (t->kind != SEAM_TASK_ANOMALY || t->patches < 0 || t->patches > 5 || t->patches % 2 == 0)
+        return refuse(where, error, "\"patches\" is %d, must be 1, 3 or 5 (0: none), of a task of kind \"anomaly\"", t->patches);
+    for (int32_t m = 0; m < c->n_modalities; m++)
+        if (c->modality[m].front == SEAM_FRONT_IMAGE && seam_modality_grid(&c->modality[m]) > MAX_MAP)
+            return refuse(where, error, "\"patches\" needs pictures of at most %d cells each way, \"%s\" has %d", MAX_MAP, c->modality[m].name,
+                          seam_modality_grid(&c->modality[m]));
+    return has_front(c, SEAM_FRONT_IMAGE) || refuse(where, error, "\"patches\" needs a modality with \"front\" \"image\"");
+}
+
 static bool check_task(const SeamConfig *c, const SeamTask *t, const char *where, GError **error) {
     if (!check_plain_name(t->name, where, error))
         return false;
@@ -373,6 +391,8 @@ static bool check_task(const SeamConfig *c, const SeamTask *t, const char *where
         return refuse(where, error,
                       "\"kind\" is none of \"classify\", \"localise\", \"anomaly\", \"rul\"");
     if (!check_ranges(seam_config_task_fields[t->kind], t, where, error))
+        return false;
+    if (!check_patches(c, t, where, error))
         return false;
     if (t->rank > c->dim)
         return refuse(where, error, "\"rank\" is %d, must be at most \"dim\" (%d)", t->rank,

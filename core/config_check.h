@@ -23,6 +23,7 @@ extern const char *const seam_config_front_names[]; // by SeamFront, SeamMixer a
 extern const char *const seam_config_mixer_names[];
 extern const char *const seam_config_kind_names[];
 extern const char *const seam_config_box_names[]; // by SeamBoxKind
+extern const char *const seam_config_normalise_names[]; // "none", "picture"
 
 // The fields of a modality's front end.
 const SeamConfigField *seam_config_front_fields(SeamFront front);

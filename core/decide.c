@@ -142,6 +142,34 @@ static SeamStatus decide_localise(const SeamLocalise *task, SeamRun *run, const 
 
 // ---- anomaly -------------------------------------------------------------------------------------------------------------------
 
+// The map of the picture that has the farthest patch of all. Where the task "localise" says what is where, its map stays.
+static SeamStatus map_patches(const SeamPatches *p, SeamRun *run, const SeamTokens *tokens, SeamWindowResult *r) {
+    float *map = SEAM_NEW(run->arena, float, SEAM_MAX_HEAT), best = -1;
+    if (!map)
+        return SEAM_NO_MEMORY;
+    for (int32_t i = seam_patches_next(p, tokens, 0); i >= 0; i = seam_patches_next(p, tokens, i + 1)) {
+        int32_t m = tokens->place[i].modality, cells = p->grid[m] * p->grid[m];
+        float top = 0;
+        if (p->memory[m].n == 0 || cells > SEAM_MAX_HEAT)
+            continue;
+        SEAM_TRY(seam_patches_map(p, run, tokens, i, map));
+        for (int32_t c = 0; c < cells; c++)
+            top = fmaxf(top, map[c]);
+        if (top <= best)
+            continue;
+        best = top;
+        r->heat_w = r->heat_h = p->grid[m];
+        r->heat_modality = m;
+        r->heat_time = tokens->seq_time[0] + tokens->place[i].t;
+        memcpy(r->heat, map, (size_t)cells * sizeof *map);
+    }
+    return SEAM_OK;
+}
+
+static size_t map_bytes(const SeamPatches *p) {
+    return p->reach > 0 ? seam_arena_bytes(SEAM_MAX_HEAT, sizeof(float)) + seam_patches_bytes(p) : 0;
+}
+
 static SeamStatus decide_anomaly(const SeamAnomaly *task, SeamRun *run, const SeamTokens *tokens, SeamWindowResult *r) {
     float distance[SEAM_MAX_MODALITIES];
     uint32_t scored;
@@ -157,7 +185,7 @@ static SeamStatus decide_anomaly(const SeamAnomaly *task, SeamRun *run, const Se
     }
     r->has_anomaly = scored != 0;
     r->anomaly = scored ? (float)(sum / __builtin_popcount(scored)) : 0;
-    return SEAM_OK;
+    return task->patches.reach > 0 && r->heat_w == 0 ? map_patches(&task->patches, run, tokens, r) : SEAM_OK;
 }
 
 // ---- rul -----------------------------------------------------------------------------------------------------------------------
@@ -224,7 +252,9 @@ size_t seam_decide_bytes(const SeamModel *model, int32_t tokens) {
         switch (model->config.task[t].kind) {
         case SEAM_TASK_CLASSIFY: most = MAX(most, seam_classify_bytes(&model->task[t].classify, tokens, 1, false)); break;
         case SEAM_TASK_LOCALISE: most = MAX(most, seam_localise_bytes(&model->task[t].localise, tokens, false)); break;
-        case SEAM_TASK_ANOMALY: most = MAX(most, seam_anomaly_bytes(&model->task[t].anomaly, 1)); break;
+        case SEAM_TASK_ANOMALY:
+            most = MAX(most, MAX(seam_anomaly_bytes(&model->task[t].anomaly, 1), map_bytes(&model->task[t].anomaly.patches)));
+            break;
         case SEAM_TASK_RUL: most = MAX(most, seam_classify_bytes(&model->task[t].survival.evidence, tokens, 1, false)); break;
         }
     return most;

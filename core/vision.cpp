@@ -19,6 +19,7 @@ extern "C" {
 #include "core/error.h"
 #include "core/files.h"
 #include "core/picture_header.h"
+#include "core/picture_level.h"
 #include "core/vision.h"
 }
 
@@ -174,6 +175,38 @@ void to_grey(SeamVisionScratch *s, const SeamPicture *p, int size, cv::Mat &out)
         spread_range(out);
 }
 
+// Luma of full range at the picture's own size; `to` is its memory, or the picture's.
+void full_luma(const SeamPicture *p, cv::Mat &to) {
+    cv::Mat source = plane_of(p, 0);
+    if (p->format == SEAM_PIXELS_GRAY8)
+        to = source;
+    else if (is_planar(p->format))
+        source.convertTo(to, CV_8U, 255.0 / 219.0, -16.0 * 255.0 / 219.0);
+    else if (p->format == SEAM_PIXELS_YUY2) {
+        cv::extractChannel(source, to, 0);
+        spread_range(to);
+    } else
+        cv::cvtColor(source, to, p->format == SEAM_PIXELS_RGB    ? cv::COLOR_RGB2GRAY
+                                 : p->format == SEAM_PIXELS_BGR  ? cv::COLOR_BGR2GRAY
+                                 : p->format == SEAM_PIXELS_RGBX ? cv::COLOR_RGBA2GRAY
+                                                                 : cv::COLOR_BGRA2GRAY);
+}
+
+void to_level(SeamVisionScratch *s, const SeamPicture *p, int size, cv::Mat &out) {
+    uint32_t count[256] = {};
+    uint8_t becomes[256];
+    cv::Mat luma, table(1, 256, CV_8U, becomes);
+    full_luma(p, p->format == SEAM_PIXELS_GRAY8 ? luma : s->luma);
+    if (p->format != SEAM_PIXELS_GRAY8)
+        luma = s->luma;
+    for (int y = 0; y < luma.rows; y++)
+        for (int x = 0; x < luma.cols; x++)
+            count[luma.ptr(y)[x]]++;
+    seam_picture_level(count, becomes);
+    cv::LUT(luma, table, s->first);
+    scale(s->first, size, s->middle, out);
+}
+
 // Luma and chroma are scaled apart, so that pictures need not lie in one piece, and joined pixel by
 // pixel.
 void yuv_to_input(SeamVisionScratch *s, const SeamPicture *p, int size, cv::Mat &out) {
@@ -240,6 +273,20 @@ extern "C" bool seam_vision_to_input(SeamVisionScratch *scratch, const SeamPictu
             to_grey(scratch, picture, size, target);
         else
             to_rgb(scratch, picture, size, target);
+        return true;
+    });
+}
+
+extern "C" bool seam_vision_to_level_input(SeamVisionScratch *scratch, const SeamPicture *picture,
+                                           int32_t size, uint8_t *out, GError **error) {
+    if (!scratch)
+        return fail(error, SEAM_ERROR_MEMORY, "picture", "no memory for scaling");
+    if (!is_valid(picture) || size < 1 || size > max_side)
+        return fail(error, SEAM_ERROR_SHAPE, "picture",
+                    "its size, planes or strides make no sense");
+    return guarded("picture", error, [&] {
+        cv::Mat target(size, size, CV_8U, out);
+        to_level(scratch, picture, size, target);
         return true;
     });
 }

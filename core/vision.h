@@ -25,6 +25,8 @@ typedef struct SeamVisionScratch SeamVisionScratch;
 SeamVisionScratch *seam_vision_scratch_new(void);
 void seam_vision_scratch_free(SeamVisionScratch *scratch);
 bool seam_vision_to_input(SeamVisionScratch *scratch, const SeamPicture *picture, int32_t size, int32_t channels, uint8_t *out, GError **error);
+// The same of one channel, by the picture's own level and spread (core/picture_level.h) before it is scaled.
+bool seam_vision_to_level_input(SeamVisionScratch *scratch, const SeamPicture *picture, int32_t size, uint8_t *out, GError **error);
 // Mean luma, 0 to 1, on a coarse grid of at most 64x64 samples.
 float seam_vision_brightness(const SeamPicture *picture);
 

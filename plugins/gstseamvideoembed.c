@@ -177,7 +177,9 @@ static gboolean scale(GstSeamVideoEmbed *self, const SeamPicture *picture)
 {
     const SeamModality *modality = &self->model.model->config.modality[self->modality];
     g_autoptr(GError) error = NULL;
-    gboolean done = seam_vision_to_input(self->scratch, picture, modality->image.size, modality->channels, self->pixels, &error);
+    gboolean done = modality->image.normalise_picture ?
+        seam_vision_to_level_input(self->scratch, picture, modality->image.size, self->pixels, &error) :
+        seam_vision_to_input(self->scratch, picture, modality->image.size, modality->channels, self->pixels, &error);
     if (!done)
         GST_ELEMENT_ERROR(self, STREAM, FAILED, ("%s: %s", GST_OBJECT_NAME(self), error->message), (NULL));
     return done;

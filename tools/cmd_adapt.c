@@ -272,7 +272,7 @@ static bool write_model(const Run *r, const Measure *measured, GError **error) {
 }
 
 static bool write_adapter(const Run *r, const Measure *measured, GError **error) {
-    SeamNamedArray extra[SEAM_ANOMALY_TENSORS * SEAM_MAX_MODALITIES];
+    SeamNamedArray extra[SEAM_ANOMALY_EXPORTS * SEAM_MAX_MODALITIES];
     int32_t t = 0;
     while (r->model->config.task[t].kind != SEAM_TASK_ANOMALY)
         t++;

@@ -143,6 +143,8 @@ static void print_table(const Options *o, const SeamDataset *data, const SeamEva
     print_measure("AUROC", e->auroc, &in[SEAM_FIGURE_AUROC], "defective against good, by score");
     print_measure("average precision", e->average_precision, &in[SEAM_FIGURE_AVERAGE_PRECISION], "of defective ones, by score");
     print_measure("mAP50", e->map50, &in[SEAM_FIGURE_MAP50], "of boxes");
+    print_measure("pixel AUROC", e->pixels.auroc, NULL, "of maps against masks, over the pixels of pictures with a mask");
+    print_measure("AUPRO", e->pixels.aupro, NULL, "the same, share of each marked region found, to 30 % false positives");
     print_measure("window accuracy", e->windows > 0 ? (double)e->windows_right / e->windows : NAN, NULL, "of the decision windows");
     print_measure("calibration error", e->ece, NULL, "expected, 10 bins");
     print_measure("false rejects", e->false_reject_rate, NULL, recall);

@@ -100,9 +100,11 @@ static bool take_start(const Options *o, SeamRecipe *recipe, SeamModel **start, 
 }
 
 static void print_result(const Options *o, const SeamEvaluation *e) {
+    if (e->n == 0)
+        fprintf(o->json ? stderr : stdout, "%s: written; the recipe leaves nothing to validate on\n", o->out);
     if (e->good + e->defect > 0)
         fprintf(o->json ? stderr : stdout, "%s: validated on %d recordings: accuracy %.3f, macro-F1 %.3f, AUROC %.3f, boxes mAP50 %.3f, calibration error %.3f\n", o->out, e->n,
-           e->by_class.accuracy, e->by_class.macro_f1, e->auroc, e->map50, e->ece);
+                e->by_class.accuracy, e->by_class.macro_f1, e->auroc, e->map50, e->ece);
     if (e->lives.n > 0)
         fprintf(o->json ? stderr : stdout, "%s: remaining lives of %d: RMSE %.2f, PHM 2008 score %.1f, coverage %.3f, interval width %.1f\n", o->out, e->lives.n, e->lives.rmse,
                e->lives.score, e->lives.coverage, e->lives.interval_width);
@@ -151,6 +153,8 @@ static bool train_on(const Options *o, SeamRecipe *recipe, const SeamDataset *da
         g_free(part);
         return false;
     }
+    if (recipe->train.good_only)
+        seam_dataset_good_only(data, part);
     seam_train_measure(&recipe->config, recipe->given_mean, data, part);
     if (o->fresh)
         seam_checkpoint_remove(checkpoint);

@@ -18,7 +18,7 @@
 
 #include "core/error.h"
 #include "core/layers/classify.h"
-#include "core/random.h"
+#include "core/layers/nearest.h"
 
 static const char *const suffix[SEAM_ANOMALY_TENSORS] = {"rows", "mean", "std", "calibration"};
 
@@ -27,12 +27,13 @@ void seam_anomaly_declare(SeamAnomaly *a, const SeamConfig *config, int32_t task
         (SeamAnomaly){.dim = config->dim,
                       .width = 2 * config->dim,
                       .most = config->task[task].memory,
-                      .neighbours = MIN(config->task[task].neighbours, SEAM_ANOMALY_MAX_NEIGHBOURS),
+                      .neighbours = MIN(config->task[task].neighbours, SEAM_MAX_NEIGHBOURS),
                       .modalities = config->n_modalities};
     for (int32_t m = 0; m < a->modalities; m++)
         for (int32_t i = 0; i < SEAM_ANOMALY_TENSORS; i++)
             snprintf(a->memory[m].name[i], sizeof a->memory[m].name[i], "memory.%s.%s",
                      config->modality[m].name, suffix[i]);
+    seam_patches_declare(&a->patches, config, task);
 }
 
 static void clear_memory(SeamAnomalyMemory *memory) {
@@ -46,6 +47,7 @@ static void clear_memory(SeamAnomalyMemory *memory) {
 void seam_anomaly_clear(SeamAnomaly *a) {
     for (int32_t m = 0; m < a->modalities; m++)
         clear_memory(&a->memory[m]);
+    seam_patches_clear(&a->patches);
 }
 
 bool seam_anomaly_ready(const SeamAnomaly *a) {
@@ -91,25 +93,6 @@ SeamStatus seam_anomaly_features(const SeamAnomaly *a, SeamRun *run, const SeamT
     return SEAM_OK;
 }
 
-// Mean of the k smallest distances, from their squares. A feature that is NaN makes all squares
-// NaN, and so the mean: the first k are taken as they come.
-static float nearest_mean(int32_t n, int32_t k, const float *squared) {
-    float best[SEAM_ANOMALY_MAX_NEIGHBOURS];
-    int32_t kept = 0;
-    for (int32_t i = 0; i < n; i++) {
-        if (kept == k && !(squared[i] < best[k - 1]))
-            continue;
-        int32_t at = kept < k ? kept++ : k - 1;
-        for (; at > 0 && best[at - 1] > squared[i]; at--)
-            best[at] = best[at - 1];
-        best[at] = squared[i];
-    }
-    double sum = 0;
-    for (int32_t i = 0; i < kept; i++)
-        sum += sqrt(best[i]);
-    return (float)(sum / kept);
-}
-
 static void standardise(const SeamAnomalyMemory *memory, int32_t width, const float *feature,
                         float *out) {
     for (int32_t d = 0; d < width; d++)
@@ -133,7 +116,7 @@ SeamStatus seam_anomaly_score(const SeamAnomaly *a, SeamRun *run, int32_t window
             continue;
         standardise(memory, a->width, features + i * a->width, row);
         SEAM_TRY(run->kernels->distances(1, memory->n, a->width, row, memory->rows, squared));
-        distance[i] = (nearest_mean(memory->n, a->neighbours, squared) - memory->calibration[0]) /
+        distance[i] = (seam_nearest_mean(memory->n, a->neighbours, squared) - memory->calibration[0]) /
                       memory->calibration[1];
     }
     seam_arena_release(run->arena, mark);
@@ -178,33 +161,6 @@ static void fit_scale(SeamAnomalyMemory *memory, int32_t width, const float *fea
     }
 }
 
-// Greedy k-centre (Sener 2018, algorithm 1): the first row by lot, then always the row that is
-// farthest from those chosen. Rows are swapped to the front. squared, nearest [n].
-static SeamStatus k_centre(const SeamKernels *kernels, float *rows, int32_t n, int32_t width,
-                           int32_t most, uint64_t seed, float *squared, float *nearest) {
-    SeamRandom random = seam_random(seed, seam_random_hash("anomaly.coreset"));
-    int32_t farthest = seam_random_below(&random, n);
-    for (int32_t i = 0; i < n; i++)
-        nearest[i] = INFINITY;
-    for (int32_t chosen = 0; chosen < most; chosen++) {
-        float *a = rows + (size_t)chosen * width, *b = rows + (size_t)farthest * width;
-        for (int32_t d = 0; d < width; d++) {
-            float swap = a[d];
-            a[d] = b[d];
-            b[d] = swap;
-        }
-        nearest[farthest] = nearest[chosen];
-        SEAM_TRY(kernels->distances(1, n, width, a, rows, squared));
-        farthest = chosen + 1;
-        for (int32_t i = chosen + 1; i < n; i++) {
-            nearest[i] = fminf(nearest[i], squared[i]);
-            if (nearest[i] > nearest[farthest])
-                farthest = i;
-        }
-    }
-    return SEAM_OK;
-}
-
 // Mean and deviation of the held-back windows' distances. The deviation is at least a hundredth of
 // the mean: a handful of windows that happen to be alike must not make everything else look a
 // thousand deviations away.
@@ -215,7 +171,7 @@ static SeamStatus fit_calibration(const SeamAnomaly *a, SeamAnomalyMemory *memor
     for (int32_t i = 0; i < n; i++) {
         standardise(memory, a->width, held + (size_t)i * a->width, row);
         SEAM_TRY(kernels->distances(1, memory->n, a->width, row, memory->rows, squared));
-        double d = nearest_mean(memory->n, a->neighbours, squared);
+        double d = seam_nearest_mean(memory->n, a->neighbours, squared);
         sum += d;
         squares += d * d;
     }
@@ -260,7 +216,7 @@ static SeamStatus fit_memory(const SeamAnomaly *a, SeamAnomalyMemory *memory, co
                     memory->rows + (size_t)i * a->width);
     memory->n = MIN(n, a->most);
     if (n > a->most)
-        SEAM_TRY(k_centre(kernels, memory->rows, n, a->width, a->most, seed, scratch, scratch + n));
+        SEAM_TRY(seam_nearest_coreset(kernels, memory->rows, n, a->width, a->most, seed, scratch));
     return fit_calibration(a, memory, kernels, held, n_held, scratch, scratch + a->width);
 }
 
@@ -359,13 +315,14 @@ bool seam_anomaly_load(SeamAnomaly *a, const SeamSafetensors *file, GError **err
             return false;
         }
     }
-    return true;
+    return seam_patches_load(&a->patches, file, error);
 }
 
 int32_t seam_anomaly_export(const SeamAnomaly *a, SeamNamedArray *out) {
     int32_t count = 0;
     for (int32_t m = 0; m < a->modalities; m++) {
         const SeamAnomalyMemory *k = &a->memory[m];
+        count += seam_patches_export(&a->patches, m, out + count);
         if (k->n == 0)
             continue;
         out[count++] = (SeamNamedArray){k->name[0], SEAM_F32, 2, {k->n, a->width}, k->rows};

@@ -6,13 +6,14 @@
 #pragma once
 
 #include "core/config.h"
+#include "core/layers/patches.h"
 #include "core/run.h"
 #include "core/safetensors.h"
 #include "core/tokens.h"
 
 enum {
     SEAM_ANOMALY_TENSORS = 4, // rows, mean, std, calibration
-    SEAM_ANOMALY_MAX_NEIGHBOURS = 64,
+    SEAM_ANOMALY_EXPORTS = SEAM_ANOMALY_TENSORS + SEAM_PATCH_TENSORS, // of one modality, at most
 };
 
 // The good windows of one modality.
@@ -28,6 +29,7 @@ typedef struct {
     int32_t dim, width; // width of a feature: 2 * dim
     int32_t most, neighbours, modalities;
     SeamAnomalyMemory memory[SEAM_MAX_MODALITIES];
+    SeamPatches patches; // where in a picture; apart from the windows' distances
 } SeamAnomaly;
 
 void seam_anomaly_declare(SeamAnomaly *a, const SeamConfig *config, int32_t task);
@@ -54,8 +56,8 @@ size_t seam_anomaly_bytes(const SeamAnomaly *a, int32_t windows);
 bool seam_anomaly_fit(SeamAnomaly *a, int32_t modality, const float *features, int32_t n,
                       const float *held, int32_t n_held, const SeamKernels *kernels, uint64_t seed,
                       GError **error);
-// Reads the tensors memory.MODALITY.* that the file has; all checked. On failure the memory stays
+// Reads the tensors memory.MODALITY.*, those of patches included, that the file has; all checked. On failure the memory stays
 // empty.
 bool seam_anomaly_load(SeamAnomaly *a, const SeamSafetensors *file, GError **error);
-// Fills out[0 .. 4 * modalities); returns how many. They point into `a`.
+// Fills out[0 .. SEAM_ANOMALY_EXPORTS * modalities); returns how many. They point into `a`.
 int32_t seam_anomaly_export(const SeamAnomaly *a, SeamNamedArray *out);

@@ -52,6 +52,10 @@ static const float *features_of(const SeamAdapt *a, int32_t window) {
 
 // ---- encoding ------------------------------------------------------------------------------------------------------------------
 
+static bool is_good(const SeamRecord *record) {
+    return record->label && !record->defect;
+}
+
 // What memories are fitted on: a window with all that its record has, or with one modality.
 static bool for_memory(const SeamAdapt *a, int32_t record, uint32_t subset) {
     return subset == seam_record_present(&a->options.data->record[record], config_of(a)) || (subset & (subset - 1)) == 0;
@@ -68,8 +72,11 @@ static void take_window(void *user, int32_t i, const SeamTokens *fused, const Se
     }
     g_array_append_val(a->window, w);
     g_array_append_vals(a->feature, a->row, (guint)(config_of(a)->n_modalities * a->features.width));
-    if (for_memory(a, a->record, w.subset))
-        seam_features_add(&a->features, a->record, w.present, a->row);
+    if (!for_memory(a, a->record, w.subset))
+        return;
+    seam_features_add(&a->features, a->record, w.present, a->row);
+    if (is_good(&a->options.data->record[a->record]))
+        seam_features_add_patches(&a->features, a->record, fused);
 }
 
 static void add_subset(SeamAdapt *a, uint32_t subset) {
@@ -130,10 +137,6 @@ static bool encode_all(SeamAdapt *a, GError **error) {
     seam_calibration_free(none);
     g_free(verdict);
     return ok;
-}
-
-static bool is_good(const SeamRecord *record) {
-    return record->label && !record->defect;
 }
 
 static bool check_data(const SeamAdapt *a, GError **error) {
@@ -320,8 +323,17 @@ static bool fit_without(SeamAdapt *a, SeamModel *model, int32_t fold, uint64_t s
     return true;
 }
 
+// The patches say where and not whether: no fold is left out for them, a part of the good welds sets their scale.
+static bool fit_patches(SeamAdapt *a, SeamModel *model, uint64_t seed, GError **error) {
+    const SeamDataset *data = a->options.data;
+    g_autofree bool *good = g_new(bool, data->n + 1), *in = g_new0(bool, data->n + 1), *held = g_new0(bool, data->n + 1);
+    good_without(a, -1, -1, good);
+    seam_memory_halves(data, good, in, held);
+    return seam_memory_fit_patches(model, &a->features, in, held, a->options.kernels, seed, error);
+}
+
 bool seam_adapt_fit(SeamAdapt *a, SeamModel *model, uint64_t seed, GError **error) {
-    if (!fit_without(a, model, -1, seed, error))
+    if (!fit_without(a, model, -1, seed, error) || !fit_patches(a, model, seed, error))
         return false;
     if (seam_anomaly_ready(&model->task[a->features.task].anomaly))
         return true;

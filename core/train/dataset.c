@@ -56,7 +56,10 @@ static void read_picture(Reading *r, int32_t i) {
         t->has_box = t->class_index > 0 || (t->class_index == 0 && seam_config_good_boxes(r->config));
         record->n_truth += t->has_box;
     }
-    seam_record_add_pictures(record, r->config, r->modality, &(char *){f->path}, 1, 0, window, &r->error[i]);
+    const SeamStream *stream = &record->stream[r->modality];
+    bool read = seam_record_add_pictures(record, r->config, r->modality, &(char *){f->path}, 1, 0, window, &r->error[i]);
+    if (read && f->mask && record->defect) // a good picture has nothing to mark
+        record->mask = seam_image_mask_read(f->mask, stream->width, stream->height, &r->error[i]);
 }
 
 static gpointer read_some(gpointer data) {
@@ -397,4 +400,10 @@ void seam_dataset_free(SeamDataset *dataset) {
     g_free(dataset->record);
     g_free(dataset->path);
     g_free(dataset);
+}
+
+void seam_dataset_good_only(const SeamDataset *dataset, SeamPart *part) {
+    for (int32_t i = 0; i < dataset->n; i++)
+        if (part[i] == SEAM_PART_TRAIN && (dataset->record[i].defect || !dataset->record[i].label))
+            part[i] = SEAM_PART_UNUSED;
 }

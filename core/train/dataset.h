@@ -9,8 +9,8 @@
 typedef enum { SEAM_DATA_RUNS, SEAM_DATA_CLASS_FOLDERS, SEAM_DATA_YOLO, SEAM_DATA_VOC, SEAM_DATA_SIGNALS, SEAM_DATA_FEATURES, SEAM_DATA_CMAPSS } SeamDataKind;
 const char *seam_data_kind_name(SeamDataKind kind);
 
-// Held: neither trained on nor validated nor calibrated; for a measure of what the model has had no part in.
-typedef enum { SEAM_PART_TRAIN, SEAM_PART_VALIDATION, SEAM_PART_CALIBRATION, SEAM_PART_HELD, SEAM_PARTS } SeamPart;
+// Held: neither trained on nor validated nor calibrated; for a measure of what the model has had no part in. Unused: for nothing at all.
+typedef enum { SEAM_PART_TRAIN, SEAM_PART_VALIDATION, SEAM_PART_CALIBRATION, SEAM_PART_HELD, SEAM_PART_UNUSED, SEAM_PARTS } SeamPart;
 
 typedef struct {
     char *path;
@@ -40,3 +40,6 @@ typedef struct {
 
 SeamDataset *seam_dataset_read(const SeamConfig *config, const char *path, const SeamDatasetOptions *options, GError **error);
 void seam_dataset_free(SeamDataset *dataset);
+
+// Takes what is not good out of the training part: it becomes unused.
+void seam_dataset_good_only(const SeamDataset *dataset, SeamPart *part);

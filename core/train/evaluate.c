@@ -160,6 +160,8 @@ typedef struct {
     GArray *found, *truth;    // of SeamMetricBox
     GArray *record_of;        // of int32_t: each picture's record
     int32_t pictures;
+    SeamPixelMetrics *pixels;
+    bool any_mask, pixels_failed;
     SeamWindowFunc window;
     void *user;
 } Boxes;
@@ -178,12 +180,22 @@ static void count_window(Boxes *b, const SeamWindowResult *r) {
     b->out->windows_right += truth >= 0 && truth == said;
 }
 
+// The map against the mask of the picture; a good picture is good all over.
+static void gather_pixels(Boxes *b, const SeamWindowResult *r) {
+    const SeamRecord *record = b->record;
+    const SeamStream *s = &record->stream[r->heat_modality];
+    if (s->pictures == 1 && record->label && (record->mask ? record->box_modality == r->heat_modality : !record->defect))
+        b->pixels_failed |= !seam_pixels_add(b->pixels, r->heat, r->heat_w, r->heat_h, record->mask, s->width, s->height);
+}
+
 // Each window shows boxes in one picture of its own: that picture's true boxes are those to be found.
 static void gather_boxes(void *user, int32_t subset, const SeamTokens *fused, const SeamWindowResult *r) {
     Boxes *b = user;
     if (b->window)
         b->window(b->user, subset, fused, r);
     count_window(b, r);
+    if (r->heat_w > 0 && b->any_mask)
+        gather_pixels(b, r);
     if (r->heat_w == 0 || !b->record->has_boxes || b->record->box_modality != r->heat_modality)
         return;
     SeamBox box[SEAM_MAX_BOXES];
@@ -203,6 +215,7 @@ typedef struct {
     int32_t n_lives;
     SeamLife *life;
     SeamJudged *judged; // by the records' index
+    bool classified; // a classifier spoke: confidence means something
 } Lists;
 
 bool seam_evaluate_life(const SeamConfig *config, const SeamRecord *record, const SeamVerdict *verdict, SeamLife *life) {
@@ -219,6 +232,8 @@ static void count_verdict(SeamEvaluation *out, Lists *l, const SeamRecord *r, co
     int32_t truth = out->binary ? r->defect : r->class_index, said = out->binary ? v->class_index > 0 : v->class_index;
     if (v->score_is_anomaly && v->probability[0] == 0 && v->confidence == 0)
         said = v->decision == SEAM_REJECT; // a model without classifier only rejects or does not
+    else
+        l->classified = true;
     out->decisions[v->decision]++;
     out->decisions_good[v->decision] += !r->defect;
     out->good += !r->defect;
@@ -276,10 +291,11 @@ static void finish(SeamEvaluation *out, const Lists *l, Boxes *b, double recall)
     out->auroc = seam_metric_auroc(l->n, l->score, l->defect);
     out->average_precision = seam_metric_average_precision(l->n, l->score, l->defect);
     out->false_reject_rate = seam_metric_false_reject(l->n, l->score, l->defect, recall);
-    out->ece = out->binary ? NAN : seam_metric_ece(l->n, l->confidence, l->correct);
+    out->ece = out->binary || !l->classified ? NAN : seam_metric_ece(l->n, l->confidence, l->correct);
     out->map50 = seam_metric_map50((int32_t)b->found->len, (SeamMetricBox *)(void *)b->found->data, (int32_t)b->truth->len,
                                    (const SeamMetricBox *)(const void *)b->truth->data, b->config->n_classes);
     seam_metric_classes(out->classes, out->confusion, &out->by_class);
+    seam_pixels_figures(b->pixels, 1, &out->pixels);
 }
 
 bool seam_evaluate(const SeamEvaluateOptions *options, const SeamDataset *data, const SeamEvaluateWhat *what, SeamEvaluation *out, GError **error) {
@@ -291,6 +307,9 @@ bool seam_evaluate(const SeamEvaluateOptions *options, const SeamDataset *data, 
     SeamEvaluateOptions watched = *options;
     watched.window = gather_boxes;
     watched.user = &boxes;
+    boxes.pixels = seam_pixels_new();
+    for (int32_t i = 0; i < data->n; i++)
+        boxes.any_mask |= data->record[i].mask != NULL;
     memset(out, 0, sizeof *out);
     out->binary = !data->own_classes;
     out->classes = out->binary ? 2 : boxes.config->n_classes;
@@ -304,11 +323,17 @@ bool seam_evaluate(const SeamEvaluateOptions *options, const SeamDataset *data, 
         if (what->progress)
             what->progress(what->user, i + 1, data->n);
     }
+    if (ok && boxes.pixels_failed) {
+        g_set_error(error, SEAM_ERROR, SEAM_ERROR_MEMORY, "%s: more pixels with masks than fit the memory; measure fewer pictures at a time",
+                    data->path);
+        ok = false;
+    }
     if (ok) {
         finish(out, &lists, &boxes, what->recall);
         find_intervals(out, &lists, &boxes, data->n, what->draws);
         compare_promises(out, &options->weld);
     }
+    seam_pixels_free(boxes.pixels);
     seam_evaluator_free(e);
     g_array_unref(boxes.found);
     g_array_unref(boxes.truth);
@@ -327,6 +352,30 @@ bool seam_evaluate(const SeamEvaluateOptions *options, const SeamDataset *data, 
 static void put(JsonObject *o, const char *name, double value) {
     if (isfinite(value))
         json_object_set_double_member(o, name, value);
+}
+
+static void put_interval(JsonObject *o, const char *name, const double interval[2]) {
+    JsonArray *pair = json_array_new();
+    json_array_add_double_element(pair, interval[0]);
+    json_array_add_double_element(pair, interval[1]);
+    json_object_set_array_member(o, name, pair);
+}
+
+static void put_pixels(JsonObject *o, const SeamPixelFigures *p) {
+    if (p->masked == 0)
+        return;
+    put(o, "pixel_auroc", p->auroc);
+    put(o, "aupro", p->aupro);
+    put(o, "pixel_auroc_all", p->auroc_all);
+    put(o, "aupro_all", p->aupro_all);
+    json_object_set_int_member(o, "masked", p->masked);
+    json_object_set_int_member(o, "regions", p->regions);
+    if (!isfinite(p->auroc_interval[0]) || !isfinite(p->aupro_interval[0]))
+        return;
+    if (!json_object_has_member(o, "interval"))
+        json_object_set_object_member(o, "interval", json_object_new());
+    put_interval(json_object_get_object_member(o, "interval"), "pixel_auroc", p->auroc_interval);
+    put_interval(json_object_get_object_member(o, "interval"), "aupro", p->aupro_interval);
 }
 
 static JsonObject *decisions_object(const int32_t count[3]) {
@@ -393,6 +442,7 @@ JsonObject *seam_evaluation_print(const SeamEvaluation *e, const SeamConfig *con
     if (interval)
         json_object_set_object_member(o, "interval", interval);
     json_object_set_object_member(o, "promise", promise_object(e));
+    put_pixels(o, &e->pixels);
     json_object_set_int_member(o, "n", e->n);
     json_object_set_int_member(o, "good", e->good);
     json_object_set_int_member(o, "defect", e->defect);

@@ -10,6 +10,7 @@
 #include "core/train/metrics.h"
 #include "core/train/metrics_rul.h"
 #include "core/train/metrics_interval.h"
+#include "core/train/metrics_pixels.h"
 #include "core/weld.h"
 
 enum { SEAM_MAX_SUBSETS = 64 };
@@ -59,6 +60,7 @@ typedef struct {
     SeamInterval interval[SEAM_FIGURES];      // by groups; NaN when no draws were asked for
     int32_t good_with_threshold, defect_with_threshold; // good ones that could have been rejected, defective ones that could have been passed
     SeamPromise false_reject, miss;           // what calibration promised and what came
+    SeamPixelFigures pixels;                  // of maps against masks; masked == 0: there were none
 } SeamEvaluation;
 
 typedef struct {
@@ -73,5 +75,5 @@ typedef struct {
 } SeamEvaluateWhat;
 
 bool seam_evaluate(const SeamEvaluateOptions *options, const SeamDataset *data, const SeamEvaluateWhat *what, SeamEvaluation *out, GError **error);
-// With the keys accuracy, macro_f1, auroc, average_precision, map50, ece, false_reject_rate, interval, promise, n and more; what is NaN is left out.
+// With the keys accuracy, macro_f1, auroc, average_precision, map50, ece, false_reject_rate, interval, promise, n and more, pixel_auroc and aupro where there are masks; what is NaN is left out.
 JsonObject *seam_evaluation_print(const SeamEvaluation *e, const SeamConfig *config);

@@ -108,7 +108,7 @@ static bool calibrate_lives(SeamCalibration *c, const SeamModel *model, const Se
 // ---- writing -------------------------------------------------------------------------------------------------------------------
 
 bool seam_bundle_write_model(const char *path, const SeamModel *model, JsonObject *meta, GError **error) {
-    SeamNamedArray extra[SEAM_ANOMALY_TENSORS * SEAM_MAX_MODALITIES];
+    SeamNamedArray extra[SEAM_ANOMALY_EXPORTS * SEAM_MAX_MODALITIES];
     if (!seam_bundle_write(path, &model->config, model->params, true, meta, error))
         return false;
     SeamBundle *bundle = seam_bundle_open(path, false, error);
@@ -166,7 +166,8 @@ static bool fit_memory(SeamModel *model, const SeamRecipe *recipe, const SeamDat
     if (n_held == 0)
         seam_memory_halves(data, good, in, held);
     bool ok = seam_features_gather(&features, model, kernels, data, good, recipe->train.eval_frames, error) &&
-              seam_memory_fit(model, &features, in, held, kernels, recipe->train.seed, error);
+              seam_memory_fit(model, &features, in, held, kernels, recipe->train.seed, error) &&
+              seam_memory_fit_patches(model, &features, in, held, kernels, recipe->train.seed, error);
     seam_features_clear(&features);
     g_free(good);
     g_free(in);
@@ -184,6 +185,17 @@ static bool calibrate_part(SeamCalibration *c, const SeamModel *model, const Sea
     return ok;
 }
 
+// Welds are judged by the classes where there are some, else by how far they are from good ones.
+static bool judges_by_anomaly(const SeamConfig *config) {
+    bool anomaly = false;
+    for (int32_t t = 0; t < config->n_tasks; t++) {
+        if (config->task[t].kind == SEAM_TASK_CLASSIFY)
+            return false;
+        anomaly |= config->task[t].kind == SEAM_TASK_ANOMALY;
+    }
+    return anomaly;
+}
+
 bool seam_train_finish(SeamModel *model, const SeamRecipe *recipe, const SeamDataset *data, const SeamPart *part, const SeamKernels *kernels,
                        const char *command, const char *path, SeamEvaluation *validation, GError **error) {
     SeamCalibration *calibration = seam_calibration_new();
@@ -195,6 +207,7 @@ bool seam_train_finish(SeamModel *model, const SeamRecipe *recipe, const SeamDat
                                    .tasks = UINT32_MAX};
     SeamEvaluateWhat what = {.part = part, .which = SEAM_PART_VALIDATION, .only = UINT32_MAX, .recall = 0.99, .draws = SEAM_BOOTSTRAP_DRAWS};
     JsonObject *meta = json_object_new();
+    calibration->score_is_anomaly = judges_by_anomaly(&model->config);
     bool ok = fit_memory(model, recipe, data, part, kernels, error) && calibrate_part(calibration, model, recipe, data, part, kernels, error) &&
               calibrate_lives(calibration, model, recipe, data, part, kernels, error) &&
               seam_evaluate(&options, data, &what, validation, error);

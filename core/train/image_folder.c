@@ -4,6 +4,7 @@
 #include "core/train/image_folder.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/error.h"
@@ -81,6 +82,7 @@ static void free_file(gpointer data) {
     SeamImageFile *f = data;
     g_free(f->path);
     g_free(f->label);
+    g_free(f->mask);
     g_array_unref(f->box);
     g_free(f);
 }
@@ -109,6 +111,27 @@ static bool is_mask_folder(const char *name) {
     return g_ascii_strcasecmp(name, "masks") == 0 || g_ascii_strcasecmp(name, "ground_truth") == 0;
 }
 
+static char *find_mask(const char *path, const char *picture) {
+    g_autofree char *name = g_path_get_basename(picture);
+    char *mask = g_build_filename(path, "masks", name, NULL);
+    if (!g_file_test(mask, G_FILE_TEST_IS_REGULAR))
+        g_clear_pointer(&mask, g_free);
+    return mask;
+}
+
+uint8_t *seam_image_mask_read(const char *path, int32_t width, int32_t height, GError **error) {
+    uint8_t *pixels = NULL, *mask = NULL;
+    int32_t w, h;
+    if (!seam_vision_read(path, 1, &pixels, &w, &h, error))
+        return NULL;
+    if (w == width && h == height)
+        mask = g_memdup2(pixels, (size_t)w * h);
+    else
+        g_set_error(error, SEAM_ERROR, SEAM_ERROR_SHAPE, "%s: is %dx%d, its picture %dx%d; give a mask of the picture's size", path, w, h, width, height);
+    free(pixels);
+    return mask;
+}
+
 static void read_class_folders(SeamImageFolder *folder, const char *path) {
     g_autoptr(GPtrArray) classes = list_folder(path);
     for (guint i = 0; i < classes->len; i++) {
@@ -117,7 +140,7 @@ static void read_class_folders(SeamImageFolder *folder, const char *path) {
         g_autofree char *sub = g_build_filename(path, classes->pdata[i], NULL);
         g_autoptr(GPtrArray) pictures = seam_image_list(sub);
         for (guint j = 0; j < pictures->len; j++)
-            add_file(folder, pictures->pdata[j], classes->pdata[i]);
+            add_file(folder, pictures->pdata[j], classes->pdata[i])->mask = find_mask(path, pictures->pdata[j]);
     }
 }
 

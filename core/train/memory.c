@@ -7,6 +7,9 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "core/random.h"
+
+static const size_t most_patch_floats = (size_t)64 << 20; // that are kept of a modality
 
 typedef struct {
     SeamFeatures *features;
@@ -30,6 +33,7 @@ static void take_window(void *user, int32_t subset, const SeamTokens *fused, con
         return;
     }
     seam_features_add(f, g->record, present, g->row);
+    seam_features_add_patches(f, g->record, fused);
 }
 
 static int32_t anomaly_task(const SeamConfig *config) {
@@ -44,7 +48,10 @@ void seam_features_open(SeamFeatures *f, const SeamModel *model) {
     if (f->task < 0)
         return;
     f->width = model->task[f->task].anomaly.width;
+    f->patches = model->config.task[f->task].patches > 0 ? &model->task[f->task].anomaly.patches : NULL;
     for (int32_t m = 0; m < model->config.n_modalities; m++) {
+        f->picture[m] = g_ptr_array_new_with_free_func(g_free);
+        f->picture_record[m] = g_array_new(FALSE, FALSE, sizeof(int32_t));
         f->row[m] = g_array_new(FALSE, FALSE, sizeof(float));
         f->record[m] = g_array_new(FALSE, FALSE, sizeof(int32_t));
     }
@@ -56,6 +63,34 @@ void seam_features_add(SeamFeatures *f, int32_t record, uint32_t present, const 
             g_array_append_vals(f->row[m], row + (size_t)m * f->width, (guint)f->width);
             g_array_append_val(f->record[m], record);
         }
+}
+
+// Where a picture of a modality goes: behind the others, or, when there are enough, in the place of one by lot, so that each that came by is
+// kept with the same chance (Vitter 1985, algorithm R); -1: it is not kept.
+static int32_t place_picture(SeamFeatures *f, int32_t m, size_t floats) {
+    int64_t most = (int64_t)MAX(most_patch_floats / floats, 1), seen = f->seen[m]++;
+    if (seen < most)
+        return (int32_t)seen;
+    SeamRandom random = seam_random((uint64_t)seen, seam_random_hash("features.patches"));
+    int32_t at = seam_random_below(&random, (int32_t)MIN(seen + 1, G_MAXINT32));
+    return at < most ? at : -1;
+}
+
+void seam_features_add_patches(SeamFeatures *f, int32_t record, const SeamTokens *fused) {
+    const SeamPatches *p = f->patches;
+    for (int32_t i = p ? seam_patches_next(p, fused, 0) : -1; i >= 0; i = seam_patches_next(p, fused, i + 1)) {
+        int32_t m = fused->place[i].modality;
+        size_t floats = (size_t)p->grid[m] * p->grid[m] * p->width;
+        int32_t at = place_picture(f, m, floats);
+        if (at < 0)
+            continue;
+        if (at == (int32_t)f->picture[m]->len) {
+            g_ptr_array_add(f->picture[m], g_new(float, floats));
+            g_array_append_val(f->picture_record[m], record);
+        }
+        g_array_index(f->picture_record[m], int32_t, at) = record;
+        seam_patches_features(p, fused, i, f->picture[m]->pdata[at]);
+    }
 }
 
 static bool gather(Gathering *g, SeamEvaluator *e, const SeamDataset *data, const bool *use, GError **error) {
@@ -103,6 +138,10 @@ void seam_features_clear(SeamFeatures *f) {
             g_array_unref(f->row[m]);
         if (f->record[m])
             g_array_unref(f->record[m]);
+        if (f->picture[m])
+            g_ptr_array_unref(f->picture[m]);
+        if (f->picture_record[m])
+            g_array_unref(f->picture_record[m]);
     }
     *f = (SeamFeatures){.task = -1};
 }
@@ -131,6 +170,36 @@ bool seam_memory_fit(SeamModel *model, const SeamFeatures *f, const bool *in, co
         g_autoptr(GArray) rows = select_rows(f, m, in, &n), held_rows = select_rows(f, m, held, &n_held);
         if (n >= 1 && n_held >= 2)
             ok = seam_anomaly_fit(a, m, (const float *)(const void *)rows->data, n, (const float *)(const void *)held_rows->data, n_held, kernels, seed, error);
+    }
+    return ok;
+}
+
+// The features of the pictures of one modality whose record is wanted, side by side; NULL without memory.
+static float *select_pictures(const SeamFeatures *f, int32_t m, const bool *wanted, int32_t *n) {
+    size_t floats = (size_t)f->patches->grid[m] * f->patches->grid[m] * f->patches->width;
+    *n = 0;
+    for (guint i = 0; i < f->picture[m]->len; i++)
+        *n += wanted[g_array_index(f->picture_record[m], int32_t, i)];
+    float *out = g_try_new(float, *n * floats + 1), *to = out;
+    for (guint i = 0; out && i < f->picture[m]->len; i++)
+        if (wanted[g_array_index(f->picture_record[m], int32_t, i)]) {
+            memcpy(to, f->picture[m]->pdata[i], floats * sizeof *to);
+            to += floats;
+        }
+    return out;
+}
+
+bool seam_memory_fit_patches(SeamModel *model, const SeamFeatures *f, const bool *in, const bool *held, const SeamKernels *kernels, uint64_t seed,
+                             GError **error) {
+    bool ok = true;
+    for (int32_t m = 0; ok && f->patches && m < model->config.n_modalities; m++) {
+        SeamPatches *p = &model->task[f->task].anomaly.patches;
+        int32_t n, n_held, cells = p->grid[m] * p->grid[m];
+        g_autofree float *rows = select_pictures(f, m, in, &n), *held_rows = select_pictures(f, m, held, &n_held);
+        if (!rows || !held_rows)
+            ok = seam_status_check(SEAM_NO_MEMORY, "features of good patches", error);
+        else if (n >= 1 && n_held >= 1)
+            ok = seam_patches_fit(p, m, rows, n * cells, held_rows, n_held, kernels, seed, error);
     }
     return ok;
 }

@@ -36,6 +36,7 @@ typedef struct {
     double classify, localise, rul;     // weights of the losses
     double box;                         // weight of the boxes' place against their score, where cells give boxes
     double positive;                    // weight of a cell that shows a defect against one that does not
+    bool good_only;                     // only records labelled good are trained on
     double good_share;                  // of the windows drawn; the rest is shared evenly by the classes
     double video_rate;                  // pictures of a video a second that are kept in memory; 0: all
     double class_weight[SEAM_MAX_CLASSES];

@@ -60,6 +60,7 @@ void seam_record_clear(SeamRecord *record) {
     g_free(record->group);
     g_free(record->label);
     g_free(record->truth);
+    g_free(record->mask);
     g_clear_pointer(&record->notes, g_ptr_array_unref);
     *record = (SeamRecord){0};
 }
@@ -81,6 +82,7 @@ typedef struct {
     int32_t channels;
     double rate, next;  // pictures a second that are kept; time of the next one
     bool keep;
+    int32_t width, height;
     SeamVisionScratch *scratch;
     GByteArray *pixels;
     GArray *times, *levels;
@@ -90,6 +92,8 @@ static bool take_picture(void *user, double time, const SeamPicture *picture, GE
     PictureSink *sink = user;
     SeamLevel level = {time, seam_vision_brightness(picture)};
     g_array_append_val(sink->levels, level);
+    sink->width = picture->width;
+    sink->height = picture->height;
     if (!sink->keep || (sink->rate > 0 && time + 1e-6 < sink->next))
         return true;
     if (sink->rate > 0)
@@ -102,6 +106,8 @@ static bool take_picture(void *user, double time, const SeamPicture *picture, GE
     guint at = sink->pixels->len;
     g_byte_array_set_size(sink->pixels, (guint)(at + bytes));
     g_array_append_val(sink->times, time);
+    if (sink->image->normalise_picture)
+        return seam_vision_to_level_input(sink->scratch, picture, sink->image->size, sink->pixels->data + at, error);
     return seam_vision_to_input(sink->scratch, picture, sink->image->size, sink->channels, sink->pixels->data + at, error);
 }
 
@@ -114,6 +120,8 @@ static void open_sink(PictureSink *sink, const SeamModality *m, double rate, boo
 static void close_sink(PictureSink *sink, SeamStream *stream) {
     seam_vision_scratch_free(sink->scratch);
     stream->pictures = (int32_t)sink->times->len;
+    stream->width = sink->width;
+    stream->height = sink->height;
     stream->n_levels = (int32_t)sink->levels->len;
     stream->picture_time = (double *)(void *)g_array_free(sink->times, FALSE);
     stream->levels = (SeamLevel *)(void *)g_array_free(sink->levels, FALSE);

@@ -11,6 +11,7 @@
 // One modality of one record; which fields count depends on the modality's front end. A stream that is not there has all zero.
 typedef struct {
     int32_t pictures;     // image
+    int32_t width, height; // of the last one as it came, before it was scaled; pixels
     double *picture_time; // [pictures] seconds, rising
     uint8_t *pixels;      // [pictures, size, size, channels]
     double start;         // sensor: time of the first sample, a multiple of the model's window
@@ -57,6 +58,7 @@ typedef struct {
     SeamTruth *truth;
     int32_t n_fields;
     SeamField *field;      // [n_fields] all columns of the manifest: for splits and reports, never an input
+    uint8_t *mask;         // of a picture of a picture folder: not 0 is defect [height, width] of box_modality's stream; NULL: not known
     GPtrArray *notes;      // of char *: what a user should know about how this was read; may be NULL
 } SeamRecord;
 

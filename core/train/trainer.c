@@ -344,8 +344,21 @@ static bool round_to_half(SeamModel *model, const float *mean, const SeamKernels
     return seam_status_check(status, "rounding the parameters to half precision", error);
 }
 
+// Steps without a task that learns by them would only let the parameters decay.
+static bool check_tasks(const Trainer *t, const SeamConfig *config, GError **error) {
+    for (int32_t k = 0; k < config->n_tasks; k++)
+        if (config->task[k].kind != SEAM_TASK_ANOMALY)
+            return true;
+    if (t->recipe->train.steps > 0)
+        g_set_error(error, SEAM_ERROR, SEAM_ERROR_VALUE, "\"steps\" is %" G_GINT64_FORMAT ", but no task learns by steps: a memory of good ones takes "
+                    "\"steps\": 0", t->recipe->train.steps);
+    return t->recipe->train.steps == 0;
+}
+
 static bool prepare(Trainer *t, const SeamConfig *config, const SeamPart *part, const SeamTrainRun *how, GError **error) {
     const SeamTrainOptions *o = &t->recipe->train;
+    if (!check_tasks(t, config, error))
+        return false;
     if (!how->start) {
         t->model = seam_model_new(config, true, o->seed, error);
         if (!t->model)

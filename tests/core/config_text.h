@@ -10,7 +10,7 @@ static const char config_text[] =
     "3,\"gate_threshold\":0.02,"
     "\"fusion_layers\":1,\"fusion_neighbours\":8,\"fusion_width\":96,\"window\":1.0,\"windows\":3,\"modalities\":"
     "["
-    "{\"name\":\"video\",\"front\":\"image\",\"channels\":1,\"size\":192,\"stem\":[12,24,48,96],\"blocks\":[0,1,2,0],"
+    "{\"name\":\"video\",\"front\":\"image\",\"channels\":1,\"size\":192,\"normalise\":\"picture\",\"stem\":[12,24,48,96],\"blocks\":[0,1,2,0],"
     "\"delta_rank\":4,\"arc_on\":0.02},"
     "{\"name\":\"sensors\",\"front\":\"sensor\",\"channels\":2,\"channel_names\":[\"current\","
     "\"flow\"],\"columns\":[2,4],\"rate\":10,\"patch\":10,"
@@ -22,7 +22,7 @@ static const char config_text[] =
     "\"classes\":[\"good\",\"porosity\"],\"tasks\":[{\"name\":\"classify\",\"kind\":\"classify\","
     "\"rank\":8},"
     "{\"name\":\"localise\",\"kind\":\"localise\",\"rank\":8,\"upscale\":2},"
-    "{\"name\":\"anomaly\",\"kind\":\"anomaly\",\"rank\":0,\"memory\":512,\"neighbours\":3},"
+    "{\"name\":\"anomaly\",\"kind\":\"anomaly\",\"rank\":0,\"memory\":512,\"neighbours\":3,\"patches\":3},"
     "{\"name\":\"rul\",\"kind\":\"rul\",\"rank\":0,\"limit\":125,\"bins\":25}]}";
 
 // The envelope of a sensor, and a whole configuration that has one.

@@ -175,6 +175,11 @@ static const struct {
     {"\"tasks\":", "\"label_names\":[1],\"tasks\":", "\"label_names\" must hold strings"},
     {"\"memory\":512", "\"memory\":2", "\"neighbours\" is 3"},
     {"\"name\":\"anomaly\"", "\"name\":\"../x\"", "tasks[2]: \"name\" must be"},
+    {"\"patches\":3", "\"patches\":2", "\"patches\" is 2, must be 1, 3 or 5"},
+    {"\"patches\":3", "\"patches\":7", "\"patches\" is 7"},
+    {"\"rank\":8},", "\"rank\":8,\"patches\":1},", "\"patches\" is not a field"},
+    {"\"normalise\":\"picture\"", "\"normalise\":\"sample\"", "\"normalise\" is \"sample\", must be one of"},
+    {"\"channels\":1,", "\"channels\":3,", "needs \"channels\" 1"},
     {"\"kind\":\"anomaly\"", "\"kind\":\"guess\"", "\"kind\" is \"guess\""},
 };
 

@@ -819,7 +819,7 @@ static void test_anomaly_file(void) {
     Fixture f;
     SeamAnomaly a, b;
     GError *error = NULL;
-    SeamNamedArray arrays[SEAM_ANOMALY_TENSORS * MODALITIES];
+    SeamNamedArray arrays[SEAM_ANOMALY_EXPORTS * MODALITIES];
     char *path = g_build_filename(g_get_tmp_dir(), "seam-test-anomaly.safetensors", NULL);
     setup(&f);
     seam_anomaly_declare(&a, &f.config, ANOMALY);

@@ -117,7 +117,7 @@ static void fit_memory(SeamModel *model, uint64_t seed)
 
 static void write_adapter(const char *file, SeamModel *model, int32_t task, const char *fingerprint)
 {
-    SeamNamedArray extra[SEAM_ANOMALY_TENSORS * SEAM_MAX_MODALITIES];
+    SeamNamedArray extra[SEAM_ANOMALY_EXPORTS * SEAM_MAX_MODALITIES];
     int32_t n = task == TEST_ANOMALY ? seam_anomaly_export(&model->task[task].anomaly, extra) : 0;
     g_autoptr(GError) error = NULL;
     seam_bundle_write_adapter(file, model->config.task[task].name, fingerprint, model->params, false, extra, n, NULL, &error);

@@ -461,7 +461,7 @@ static void test_own_thresholds(Fixture *f, gconstpointer data)
     g_autofree char *file = g_strdup_printf("%s/../own.safetensors", bundle);
     SeamCalibration *calibration = seam_calibration_new();
     JsonObject *meta = json_object_new();
-    SeamNamedArray extra[SEAM_ANOMALY_TENSORS * SEAM_MAX_MODALITIES];
+    SeamNamedArray extra[SEAM_ANOMALY_EXPORTS * SEAM_MAX_MODALITIES];
     calibration->score_is_anomaly = true;
     for (int i = 0; i < 300; i++)
         g_assert_true(seam_calibration_add(calibration, f->config, DENSE, false, (float)i, NULL));
