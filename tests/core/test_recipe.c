@@ -153,6 +153,32 @@ static void test_refuses(void) {
     }
 }
 
+// Every recipe that is shipped can be read.
+static void test_shipped(void) {
+    const char *root = g_getenv("SEAM_SOURCE_ROOT");
+    g_autofree char *pipelines = g_build_filename(root ? root : ".", "pipelines", NULL);
+    GDir *dir = g_dir_open(pipelines, 0, NULL);
+    int32_t read = 0;
+    for (const char *name; dir && (name = g_dir_read_name(dir));) {
+        g_autofree char *folder = g_build_filename(pipelines, name, NULL);
+        GDir *inner = g_dir_open(folder, 0, NULL);
+        for (const char *file; inner && (file = g_dir_read_name(inner));) {
+            g_autofree char *path = g_build_filename(folder, file, NULL);
+            if (!g_str_has_suffix(file, ".json"))
+                continue;
+            GError *error = NULL;
+            SeamRecipe *r = seam_recipe_read(path, &error);
+            g_assert_no_error(error);
+            seam_recipe_free(r);
+            read++;
+        }
+        g_clear_pointer(&inner, g_dir_close);
+    }
+    g_clear_pointer(&dir, g_dir_close);
+    if (read == 0)
+        g_test_skip("no pipelines here");
+}
+
 static void test_file(void) {
     GError *error = NULL;
     g_autofree char *path = NULL;
@@ -181,6 +207,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/recipe/over-preset", test_over_preset);
     g_test_add_func("/recipe/hash", test_hash);
     g_test_add_func("/recipe/refuses", test_refuses);
+    g_test_add_func("/recipe/shipped", test_shipped);
     g_test_add_func("/recipe/file", test_file);
     return g_test_run();
 }
