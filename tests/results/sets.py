@@ -65,11 +65,16 @@ SETS = {s.name: s for s in [
                  baselines=[("pictures.py", "--good", "1", "--size", "320", "--epochs", "20")])],
         "352 of the pictures are frames of six videos, and others are copies of one source: a random split shows a model its own neighbours. A video's frames and near duplicates stay on "
         "one side.", LICENCE),
+    Set("battery-weld", "battery-weld", "surface-defects/battery-weld.json", [
+        Question("Specimen 7 held; good ones only to learn from", held("specimen", "7"), ["pixel_auroc", "aupro"], (1, 2, 3), pooled=False)],
+        "Brightness alone tells good from defective pictures (AUC 0.98): they were scaled otherwise. So no picture-level figure is given; pixels are measured within the defective "
+        "pictures, and heights are normalised a picture. Defects lie near one edge: place alone gives 0.920 and 0.799 (`battery-weld.md`, with PatchCore beside). The recipe was chosen on "
+        "specimens 1 and 4; specimen 7 was looked at in prototypes.", LICENCE),
     Set("cwru-bearing", "cwru-bearing", "rotor-diagnosis/cwru.json", [
         Question("A load never seen", held("load_hp", "0", "1", "2"), ["accuracy", "macro_f1", "window_accuracy"], baselines=[("signals.py",)]),
         Question("A fault size never seen", held("size_mil", "007", "014", "021"), ["accuracy", "window_accuracy"], (1, 2, 3), baselines=[("signals.py",)])],
         "Windows of one recording on both sides of a split give 100 % and mean nothing: whole recordings are held, by load or by size. The normal recordings were made at another rate; "
-        "what is over 5 kHz gives them away and is filtered off.", "Shipped: the data are given out for free use."),
+        "what is over 5 kHz gives them away and is not used. Held sizes were looked at often while the recipe was made (its README counts the looks), so the second question flatters.", "Shipped: the data are given out for free use."),
     Set("cmapss", "cmapss", "turbofan-rul/fd001.json", [
         Question("Five folds by engine, cut at random cycles", folds(5), ["rmse", "score", "coverage", "interval_width"], baselines=[("lstm_rul.py",)], pooled=False)],
         "Windows of one engine are alike, and an engine that is judged at its end only is an easy one: engines are held whole and cut at random cycles.", "Shipped: work of the US government."),
