@@ -15,12 +15,13 @@
 #include "tools/cmd_eval.h"
 #include "tools/commands.h"
 #include "tools/data_options.h"
+#include "tools/eval_trust.h"
 
 typedef struct {
     char *model, *data, *adapter, *only, *results, *classes, *device, *records;
     double recall, video_rate, demand_miss, demand_reject;
     int frames, bootstrap;
-    gboolean json;
+    gboolean json, deletion;
 } Options;
 
 typedef struct {
@@ -177,7 +178,7 @@ static bool close_results(const char *path, FILE *file, GError **error) {
 
 // part: NULL, or the records of `which` alone.
 static bool measure(const Options *o, const SeamHeads *heads, const SeamKernels *kernels, const SeamDataset *data, const SeamPart *part, SeamPart which,
-                    SeamEvaluation *e, GError **error) {
+                    SeamEvaluation *e, SeamTrust *trust, GError **error) {
     Watch watch = {.model = heads->model};
     SeamEvaluateOptions options = {.model = heads->model,
                                    .kernels = kernels,
@@ -189,12 +190,14 @@ static bool measure(const Options *o, const SeamHeads *heads, const SeamKernels 
                                    .user = &watch};
     options.weld.miss = o->demand_miss;
     options.weld.false_reject = o->demand_reject;
-    SeamEvaluateWhat what = {.part = part, .which = which, .recall = o->recall, .draws = o->bootstrap, .verdict = write_verdict, .progress = show_welds, .user = &watch};
+    SeamEvaluateWhat what = {.part = part, .which = which, .recall = o->recall, .draws = o->bootstrap, .verdict = write_verdict, .progress = show_welds,
+                             .user = &watch};
     if (!seam_tool_modalities(&heads->model->config, o->only, &what.only, error) || !open_results(o->results, &watch.results, error))
         return false;
     seam_progress_begin(&watch.bar, "judging", false);
     bool ok = seam_evaluate(&options, data, &what, e, error);
     seam_progress_end(&watch.bar);
+    ok = ok && seam_trust_run(trust, &options, data, &what, error);
     return close_results(o->results, watch.results, ok ? error : NULL) && ok;
 }
 
@@ -206,24 +209,29 @@ static bool check_judged(const Options *o, const SeamEvaluation *e, GError **err
     return false;
 }
 
-static void print(const Options *o, const SeamDataset *data, const SeamEvaluation *e, const SeamConfig *config) {
-    if (o->json)
-        seam_tool_print_json(seam_evaluation_print(e, config));
-    else
-        print_table(o, data, e, config);
+static void print(const Options *o, const SeamDataset *data, const SeamEvaluation *e, const SeamTrust *trust, const SeamConfig *config) {
+    if (o->json) {
+        JsonObject *object = seam_evaluation_print(e, config);
+        seam_trust_json(trust, object);
+        seam_tool_print_json(object);
+        return;
+    }
+    print_table(o, data, e, config);
+    seam_trust_table(trust);
 }
 
 bool seam_eval_part(const char *path, const SeamRecipe *recipe, const char *device, const SeamDataset *data, const SeamPart *part, SeamPart which,
                     const char *results, bool json, GError **error) {
     Options o = {.model = (char *)path, .data = data->path, .results = (char *)results, .recall = 1 - recipe->miss, .frames = recipe->train.eval_frames, .json = json,
                  .bootstrap = SEAM_BOOTSTRAP_DRAWS, .demand_miss = recipe->miss, .demand_reject = recipe->false_reject};
+    SeamTrust trust = {0};
     SeamEvaluation *e = g_new0(SeamEvaluation, 1);
     const SeamKernels *kernels = seam_device_kernels(device ? device : "auto", error);
     SeamModel *model = kernels ? seam_model_acquire(path, error) : NULL;
     SeamHeads *heads = model ? seam_heads_new(model, path, NULL, NULL, error) : NULL;
-    bool ok = heads && measure(&o, heads, kernels, data, part, which, e, error) && check_judged(&o, e, error);
+    bool ok = heads && measure(&o, heads, kernels, data, part, which, e, &trust, error) && check_judged(&o, e, error);
     if (ok)
-        print(&o, data, e, &model->config);
+        print(&o, data, e, &trust, &model->config);
     seam_heads_free(heads);
     seam_model_release(model);
     g_free(e);
@@ -260,15 +268,16 @@ static bool choose_records(const char *path, const SeamDataset *data, SeamPart *
 static int evaluate(const Options *o) {
     GError *error = NULL;
     SeamEvaluation *e = g_new0(SeamEvaluation, 1);
+    SeamTrust trust = {.deletion = o->deletion};
     const SeamKernels *kernels = seam_device_kernels(o->device ? o->device : "auto", &error);
     SeamModel *model = kernels ? seam_model_acquire(o->model, &error) : NULL;
     SeamHeads *heads = model ? seam_heads_new(model, o->model, (const char *const[]){o->adapter, NULL}, NULL, &error) : NULL;
     SeamDataset *data = heads ? seam_tool_read_data(&model->config, o->data, o->video_rate, o->classes, NULL, NULL, false, &error) : NULL;
     SeamPart *part = NULL;
-    bool ok = data && choose_records(o->records, data, &part, &error) && measure(o, heads, kernels, data, part, SEAM_PART_HELD, e, &error) &&
+    bool ok = data && choose_records(o->records, data, &part, &error) && measure(o, heads, kernels, data, part, SEAM_PART_HELD, e, &trust, &error) &&
               check_judged(o, e, &error);
     if (ok)
-        print(o, data, e, &model->config);
+        print(o, data, e, &trust, &model->config);
     g_free(part);
     seam_dataset_free(data);
     seam_heads_free(heads);
@@ -290,6 +299,7 @@ int seam_cmd_eval(int argc, char **argv) {
         {"demand-miss", 0, 0, G_OPTION_ARG_DOUBLE, &o.demand_miss, "Share of defective welds passed at most, to be promised (0.01)", "R"},
         {"demand-reject", 0, 0, G_OPTION_ARG_DOUBLE, &o.demand_reject, "Share of good welds rejected at most, to be promised (0.005)", "R"},
         {"bootstrap", 0, 0, G_OPTION_ARG_INT, &o.bootstrap, "Draws for the intervals; 0: no intervals (1000)", "N"},
+        {"deletion", 0, 0, G_OPTION_ARG_NONE, &o.deletion, "Also test heat maps and contributions by removing what they point to", NULL},
         {"results", 0, 0, G_OPTION_ARG_FILENAME, &o.results, "Also write every window and verdict there (docs/results-format.md)", "FILE.jsonl"},
         {"class-names", 0, 0, G_OPTION_ARG_STRING, &o.classes, "Names of the class numbers of YOLO labels", "A,B,C"},
         {"frames", 0, 0, G_OPTION_ARG_INT, &o.frames, "Pictures of a stream a window, at most; 0: all, as the pipeline (4)", "N"},

@@ -78,12 +78,17 @@ static SeamStatus decide_window(SeamEvaluator *e, const uint32_t *subset, int32_
     return SEAM_OK;
 }
 
-static bool run_window(SeamEvaluator *e, const SeamRecord *record, double start, const uint32_t *subset, int32_t n, uint32_t all, GError **error) {
+bool seam_evaluate_window(SeamEvaluator *e, const SeamRecord *record, double start, const uint32_t *subset, int32_t n, GError **error) {
+    uint32_t all = 0;
+    for (int32_t i = 0; i < n; i++)
+        all |= subset[i];
     memset(e->use, 0, sizeof e->use);
     seam_batch_reset(e->batch);
     uint32_t present = seam_batch_add(e->batch, record, start, all, e->options.frames, NULL, NULL);
     if (present == 0)
         return true;
+    if (e->options.change)
+        e->options.change(e->options.user, e->batch);
     for (;;) {
         SeamStatus status = decide_window(e, subset, n, present, seam_record_present(record, &e->options.model->config));
         size_t larger = MAX(e->arena.peak, e->arena.capacity + e->arena.capacity / 2);
@@ -130,17 +135,14 @@ void seam_evaluate_close(SeamWeldTracker *t, double now, SeamVerdict *verdict) {
 bool seam_evaluate_record(SeamEvaluator *e, const SeamRecord *record, const uint32_t *subset, int32_t n, SeamVerdict *verdict, GError **error) {
     double window = e->options.model->config.window;
     SeamWeldTracker *tracker[SEAM_MAX_SUBSETS];
-    uint32_t all = 0;
     bool ok = true, arc = has_arc(&e->options, record);
     e->arc_start = arc ? record->arc_start : NAN;
     e->arc_end = arc ? record->arc_end : NAN;
-    for (int32_t i = 0; i < n; i++) {
+    for (int32_t i = 0; i < n; i++)
         tracker[i] = seam_evaluate_tracker(&e->options, record);
-        all |= subset[i];
-    }
     int64_t first = (int64_t)floor(fmax(record->arc_start, 0) / window), last = (int64_t)ceil(record->arc_end / window);
     for (int64_t k = first; ok && k < last; k++) {
-        ok = run_window(e, record, (double)k * window, subset, n, all, error);
+        ok = seam_evaluate_window(e, record, (double)k * window, subset, n, error);
         for (int32_t i = 0; ok && i < n; i++)
             if (e->use[i])
                 seam_weld_tracker_window(tracker[i], &e->result[i]);
@@ -306,6 +308,7 @@ bool seam_evaluate(const SeamEvaluateOptions *options, const SeamDataset *data, 
                    g_new0(SeamLife, data->n + 1), g_new0(SeamJudged, data->n + 1)};
     SeamEvaluateOptions watched = *options;
     watched.window = gather_boxes;
+    watched.change = NULL;
     watched.user = &boxes;
     boxes.pixels = seam_pixels_new();
     for (int32_t i = 0; i < data->n; i++)

@@ -6,6 +6,7 @@
 
 #include "core/conformal.h"
 #include "core/decide.h"
+#include "core/train/batch.h"
 #include "core/train/dataset.h"
 #include "core/train/metrics.h"
 #include "core/train/metrics_rul.h"
@@ -26,12 +27,16 @@ typedef struct {
     int32_t frames;         // at most so many pictures of a stream a window, evenly chosen (0: all, as the pipeline)
     uint32_t tasks;         // bits by config.task; UINT32_MAX: all that are ready
     SeamWindowFunc window;  // may be NULL
+    void (*change)(void *user, SeamBatch *batch); // changes a window's inputs before they are judged; may be NULL
     void *user;
 } SeamEvaluateOptions;
 
 typedef struct SeamEvaluator SeamEvaluator;
 SeamEvaluator *seam_evaluator_new(const SeamEvaluateOptions *options, GError **error);
 void seam_evaluator_free(SeamEvaluator *e);
+
+// One window: the results of those subsets of modalities of which it has anything go to options.window.
+bool seam_evaluate_window(SeamEvaluator *e, const SeamRecord *record, double start, const uint32_t *subset, int32_t n, GError **error);
 
 // The weld tracker that judges one record: its levels are given already; without an arc the file bounds the weld.
 SeamWeldTracker *seam_evaluate_tracker(const SeamEvaluateOptions *options, const SeamRecord *record);

@@ -223,7 +223,7 @@ SeamPromise seam_promise(double promised, int32_t hits, int32_t n, int32_t with_
     return p;
 }
 
-static JsonArray *pair(SeamInterval interval) {
+JsonArray *seam_interval_print(SeamInterval interval) {
     JsonArray *array = json_array_sized_new(2);
     json_array_add_double_element(array, interval.low);
     json_array_add_double_element(array, interval.high);
@@ -248,7 +248,7 @@ JsonObject *seam_intervals_print(const SeamInterval interval[SEAM_FIGURES]) {
     JsonObject *o = json_object_new();
     for (int32_t f = 0; f < SEAM_FIGURES; f++)
         if (isfinite(interval[f].low) && isfinite(interval[f].high))
-            json_object_set_array_member(o, seam_figure_name((SeamFigure)f), pair(interval[f]));
+            json_object_set_array_member(o, seam_figure_name((SeamFigure)f), seam_interval_print(interval[f]));
     if (json_object_get_size(o) == 0)
         g_clear_pointer(&o, json_object_unref);
     return o;

@@ -66,5 +66,6 @@ typedef struct {
 
 SeamPromise seam_promise(double promised, int32_t hits, int32_t n, int32_t with_threshold);
 JsonObject *seam_promise_print(const SeamPromise *promise);
+JsonArray *seam_interval_print(SeamInterval interval); // [low, high]
 // {"NAME": [low, high]} of the figures that have one; NULL when none has.
 JsonObject *seam_intervals_print(const SeamInterval interval[SEAM_FIGURES]);

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// The parts of `seam eval` that doubt the figures: explanations tested by deletion. Runs them and prints them; the tests themselves are
+// core/train/deletion.h.
+#pragma once
+
+#include "core/train/deletion.h"
+
+typedef struct {
+    bool deletion; // asked for
+    SeamDeletion found;
+} SeamTrust;
+
+// options.user must be what->user.
+bool seam_trust_run(SeamTrust *t, const SeamEvaluateOptions *options, const SeamDataset *data, const SeamEvaluateWhat *what, GError **error);
+void seam_trust_table(const SeamTrust *t);
+void seam_trust_json(const SeamTrust *t, JsonObject *o); // adds its keys
