@@ -29,9 +29,51 @@ static double softmax(int32_t classes, const float *logits, float *probability) 
     return log(defects) + most - logits[0];
 }
 
-static SeamStatus decide_classify(const SeamClassify *task, SeamRun *run, const SeamTokens *tokens, SeamWindowResult *r) {
+// Whether a token is the first of a picture's patches, all of which are there; side: of its grid.
+static bool begins_picture(const SeamConfig *config, const SeamTokens *tokens, int32_t token, int32_t *side) {
+    const SeamPlace *place = &tokens->place[token];
+    if (place->domain != SEAM_DOMAIN_PATCH || place->modality >= config->n_modalities || config->modality[place->modality].front != SEAM_FRONT_IMAGE)
+        return false;
+    *side = seam_modality_grid(&config->modality[place->modality]);
+    int32_t end = token + *side * *side;
+    return end <= tokens->n && tokens->place[end - 1].domain == SEAM_DOMAIN_PATCH && tokens->place[end - 1].modality == place->modality &&
+           *side * *side <= SEAM_MAX_HEAT;
+}
+
+// The picture whose patches together added most to the margin. Its most telling patch is as hot as the defect is probable; what speaks for good is cold.
+static void heat_of_shares(const SeamConfig *config, const SeamTokens *tokens, const float *share, SeamWindowResult *r) {
+    double best = 0;
+    int32_t first = -1, side = 0;
+    for (int32_t i = 0, step; i < tokens->n; i += step) {
+        int32_t grid = 0;
+        double sum = 0;
+        step = begins_picture(config, tokens, i, &grid) ? grid * grid : 1;
+        for (int32_t k = 0; k < step && step > 1; k++)
+            sum += fmaxf(share[i + k], 0);
+        if (sum > best) {
+            best = sum;
+            first = i;
+            side = grid;
+        }
+    }
+    float most = 0, probable = 1 - r->probability[0];
+    for (int32_t k = 0; k < side * side; k++)
+        most = fmaxf(most, share[first + k]);
+    if (!(most > 0))
+        return;
+    r->heat_w = r->heat_h = side;
+    r->heat_modality = tokens->place[first].modality;
+    r->heat_time = tokens->seq_time[0] + tokens->place[first].t;
+    r->heat_of = SEAM_TASK_CLASSIFY;
+    for (int32_t k = 0; k < side * side; k++)
+        r->heat[k] = probable * fmaxf(share[first + k], 0) / most;
+}
+
+// heat: no other task says where in a picture to look.
+static SeamStatus decide_classify(const SeamConfig *config, const SeamClassify *task, bool heat, SeamRun *run, const SeamTokens *tokens, SeamWindowResult *r) {
     SeamClassifyOut out;
-    SEAM_TRY(seam_classify_forward(task, run, tokens, &out, NULL));
+    SeamClassifySaved saved;
+    SEAM_TRY(seam_classify_forward(task, run, tokens, &out, heat ? &saved : NULL));
     if (out.present[0] == 0)
         return SEAM_OK;
     for (int32_t c = 0; c < task->classes; c++)
@@ -46,6 +88,13 @@ static SeamStatus decide_classify(const SeamClassify *task, SeamRun *run, const 
     for (int32_t m = 0; m < task->modalities; m++)
         r->contribution[m] = out.contributions[m * task->classes + worst] - out.contributions[m * task->classes];
     r->has_classify = true;
+    float *share = heat ? SEAM_NEW(run->arena, float, tokens->n) : NULL;
+    if (heat && !share)
+        return SEAM_NO_MEMORY;
+    if (heat) {
+        seam_classify_shares(task, &saved, worst, share);
+        heat_of_shares(config, tokens, share, r);
+    }
     return SEAM_OK;
 }
 
@@ -135,6 +184,7 @@ static SeamStatus decide_localise(const SeamLocalise *task, SeamRun *run, const 
     r->heat_w = r->heat_h = p->side;
     r->heat_modality = p->modality;
     r->heat_time = tokens->seq_time[0] + p->t;
+    r->heat_of = SEAM_TASK_LOCALISE;
     fill_heat(task, cells, out.logits + p->offset, r->heat);
     fill_boxes(task, p->side, out.logits + p->offset, r);
     return SEAM_OK;
@@ -161,6 +211,7 @@ static SeamStatus map_patches(const SeamPatches *p, SeamRun *run, const SeamToke
         r->heat_w = r->heat_h = p->grid[m];
         r->heat_modality = m;
         r->heat_time = tokens->seq_time[0] + tokens->place[i].t;
+        r->heat_of = SEAM_TASK_ANOMALY;
         memcpy(r->heat, map, (size_t)cells * sizeof *map);
     }
     return SEAM_OK;
@@ -218,9 +269,20 @@ static void begin_result(const SeamModel *model, const SeamTokens *tokens, uint3
         memcpy(r->expert_use, expert_use, (size_t)model->config.experts * sizeof *expert_use);
 }
 
-static SeamStatus decide_task(const SeamModel *model, int32_t task, SeamRun *run, const SeamTokens *tokens, SeamWindowResult *r) {
+// Whether a task that runs makes a heat map of its own.
+static bool maps_pictures(const SeamModel *model, uint32_t tasks) {
+    for (int32_t t = 0; t < model->config.n_tasks; t++) {
+        SeamTaskKind kind = model->config.task[t].kind;
+        bool maps = kind == SEAM_TASK_LOCALISE || (kind == SEAM_TASK_ANOMALY && model->task[t].anomaly.patches.reach > 0);
+        if (tasks >> t & 1 && maps && seam_model_task_ready(model, t))
+            return true;
+    }
+    return false;
+}
+
+static SeamStatus decide_task(const SeamModel *model, int32_t task, bool heat, SeamRun *run, const SeamTokens *tokens, SeamWindowResult *r) {
     switch (model->config.task[task].kind) {
-    case SEAM_TASK_CLASSIFY: return decide_classify(&model->task[task].classify, run, tokens, r);
+    case SEAM_TASK_CLASSIFY: return decide_classify(&model->config, &model->task[task].classify, heat, run, tokens, r);
     case SEAM_TASK_LOCALISE: return decide_localise(&model->task[task].localise, run, tokens, r);
     case SEAM_TASK_ANOMALY: return decide_anomaly(&model->task[task].anomaly, run, tokens, r);
     case SEAM_TASK_RUL: return decide_rul(&model->task[task].survival, run, tokens, r);
@@ -238,9 +300,10 @@ SeamStatus seam_decide(const SeamModel *model, SeamRun *run, const SeamTokens *t
         return SEAM_OK;
     size_t mark = seam_arena_mark(run->arena);
     SeamStatus status = SEAM_OK;
+    bool heat = !maps_pictures(model, tasks);
     for (int32_t t = 0; t < model->config.n_tasks && status == SEAM_OK; t++) {
         if (tasks >> t & 1 && seam_model_task_ready(model, t))
-            status = decide_task(model, t, run, &one, result);
+            status = decide_task(model, t, heat, run, &one, result);
         seam_arena_release(run->arena, mark);
     }
     return status;
@@ -250,7 +313,7 @@ size_t seam_decide_bytes(const SeamModel *model, int32_t tokens) {
     size_t most = 0;
     for (int32_t t = 0; t < model->config.n_tasks; t++)
         switch (model->config.task[t].kind) {
-        case SEAM_TASK_CLASSIFY: most = MAX(most, seam_classify_bytes(&model->task[t].classify, tokens, 1, false)); break;
+        case SEAM_TASK_CLASSIFY: most = MAX(most, seam_classify_bytes(&model->task[t].classify, tokens, 1, true)); break; // what the heat map reads is kept
         case SEAM_TASK_LOCALISE: most = MAX(most, seam_localise_bytes(&model->task[t].localise, tokens, false)); break;
         case SEAM_TASK_ANOMALY:
             most = MAX(most, MAX(seam_anomaly_bytes(&model->task[t].anomaly, 1), map_bytes(&model->task[t].anomaly.patches)));

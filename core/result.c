@@ -204,6 +204,7 @@ static void put_boxes(GString *out, const SeamWindowResult *r, const SeamConfig 
 }
 
 static void put_heat(GString *out, const SeamWindowResult *r, const SeamConfig *config) {
+    static const char *const of[] = {"classify", "localise", "anomaly", "rul"};
     float top = 0;
     for (int32_t i = 0; i < r->heat_w * r->heat_h; i++)
         top = r->heat[i] > top ? r->heat[i] : top;
@@ -214,6 +215,7 @@ static void put_heat(GString *out, const SeamWindowResult *r, const SeamConfig *
     put_member(out, "w", r->heat_w);
     put_member(out, "h", r->heat_h);
     put_member(out, "max", top);
+    put_string(out, "of", of[r->heat_of]);
     g_string_append_c(out, '}');
 }
 

@@ -27,7 +27,9 @@ typedef struct {
     int32_t heat_w, heat_h;       // 0: no heat map
     int32_t heat_modality;        // of the picture below
     double heat_time;             // running time of the picture that the heat map is of: the one with the highest value in the window
-    float heat[SEAM_MAX_HEAT];    // [heat_h, heat_w], 0 .. 1: the highest defect class a cell
+    SeamTaskKind heat_of;         // which kind of task made it
+    float heat[SEAM_MAX_HEAT];    // [heat_h, heat_w], 0 .. 1: of localise the highest defect class a cell; of anomaly how far a patch is from good ones; of
+                                  // classify what a patch added to the margin, the most as high as a defect is probable
     int32_t n_boxes, n_shown;     // boxes, highest score first; so many of them are worth showing (the others count for average precision)
     SeamBox box[SEAM_MAX_BOXES];  // relative to that picture
     float rul;                    // remaining life after the window's end, seconds: the mean of the distribution, cut at the task's limit; valid when has_rul

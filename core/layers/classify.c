@@ -128,6 +128,17 @@ SeamStatus seam_classify_forward(const SeamClassify *c, SeamRun *run, const Seam
     return SEAM_OK;
 }
 
+void seam_classify_shares(const SeamClassify *c, const SeamClassifySaved *saved, int32_t class_index, float *share) {
+    const float *of = c->weight->data + (size_t)class_index * c->dim, *good = c->weight->data;
+    for (int32_t i = 0; i < saved->n; i++) {
+        const float *u = saved->u + (size_t)i * c->dim;
+        double sum = 0;
+        for (int32_t d = 0; d < c->dim; d++)
+            sum += (double)(of[d] - good[d]) * u[d];
+        share[i] = (float)(saved->weight[i] * sum);
+    }
+}
+
 // g_w for each (w, m). An absent one needs no exception: its p is 0 and it has no tokens to pass a
 // gradient to.
 static void spread(const SeamClassify *c, const SeamClassifySaved *saved, const float *dlogits,

@@ -40,6 +40,8 @@ void seam_classify_declare(SeamClassify *c, SeamParams *params, const SeamConfig
 // tokens: one fused sequence a window, ordered by modality (SEAM_BAD_SHAPE otherwise).
 SeamStatus seam_classify_forward(const SeamClassify *c, SeamRun *run, const SeamTokens *tokens,
                                  SeamClassifyOut *out, SeamClassifySaved *saved);
+// What each token added to the margin of class c over class 0: share[i] = w_i (W_c - W_0) u_i, [saved->n]. A modality's shares sum to its contribution.
+void seam_classify_shares(const SeamClassify *c, const SeamClassifySaved *saved, int32_t class_index, float *share);
 // dlogits [windows, classes] -> dx [n, dim] (=).
 SeamStatus seam_classify_backward(const SeamClassify *c, SeamRun *run,
                                   const SeamClassifySaved *saved, const float *dlogits, float *dx);

@@ -318,7 +318,7 @@ bool seam_deletion(const SeamEvaluateOptions *options, const SeamDataset *data, 
     for (int32_t i = 0; ok && i < data->n; i++) {
         Change change[2] = {{NAN, NAN}, {NAN, NAN}};
         SeamRandom random = seam_random(deletion_seed, (uint64_t)i);
-        if (!what->part || what->part[i] == what->which)
+        if (data->record[i].use != SEAM_USE_TRAINING && (!what->part || what->part[i] == what->which))
             ok = test_record(e, &look, &data->record[i], what->only, &random, change, out, error);
         for (int32_t t = 0; t < 2; t++)
             g_array_append_val(changes[t], change[t]);

@@ -198,7 +198,7 @@ static void gather_boxes(void *user, int32_t subset, const SeamTokens *fused, co
     count_window(b, r);
     if (r->heat_w > 0 && b->any_mask)
         gather_pixels(b, r);
-    if (r->heat_w == 0 || !b->record->has_boxes || b->record->box_modality != r->heat_modality)
+    if (r->heat_w == 0 || r->heat_of == SEAM_TASK_CLASSIFY || !b->record->has_boxes || b->record->box_modality != r->heat_modality)
         return;
     SeamBox box[SEAM_MAX_BOXES];
     int32_t n = seam_record_boxes(b->record, r->heat_modality, r->heat_time, box, SEAM_MAX_BOXES);

@@ -163,7 +163,32 @@ static void test_contributions(Fixture *f, gconstpointer data) {
         r->contribution[VIDEO] + r->contribution[SENSORS] + bias[worst] - bias[0], margin, 1e-4);
     g_assert_cmpfloat(r->contribution[TEXT], ==, 0);
     g_assert_false(r->has_anomaly);
-    g_assert_cmpint(r->heat_w, ==, 0);
+}
+
+// Without a localise task the heat map is what each patch added to the margin: of the picture that added most, and what speaks for good is cold.
+static void test_heat_of_shares(Fixture *f, gconstpointer data) {
+    SeamWindowResult *r = f->result;
+    SeamClassify *c = &f->model->task[CLASSIFY].classify;
+    for (int32_t i = 0; i < 2 * PICTURE; i++)
+        for (int32_t d = 0; d < DIM; d++)
+            f->x[i * DIM + d] = d == DIM - 1 ? 1 : 0;
+    memset(c->score->data, 0, DIM * sizeof(float)); // every token weighs the same
+    memset(c->weight->data, 0, CLASSES * DIM * sizeof(float));
+    c->weight->data[DIM] = 2;        // porosity looks at the first feature
+    c->bias->data[2] = -100;         // and is the likelier defect
+    f->x[(PICTURE + 2) * DIM] = 10;  // second picture, row 0, column 1
+    f->x[(PICTURE + 3) * DIM] = -10; // row 1, column 0 speaks for good
+    g_assert_cmpint(decide(f, 0, 1 << CLASSIFY), ==, SEAM_OK);
+    g_assert_cmpint(r->heat_of, ==, SEAM_TASK_CLASSIFY);
+    g_assert_cmpint(r->heat_w, ==, 2);
+    g_assert_cmpint(r->heat_modality, ==, VIDEO);
+    g_assert_cmpfloat(r->heat_time, ==, 3.25);
+    g_assert_cmpfloat_with_epsilon(r->heat[1], 1 - r->probability[0], 1e-6);
+    g_assert_cmpfloat(r->heat[2], ==, 0);
+    g_assert_true(r->heat[0] < 0.5f * r->heat[1] && r->heat[3] < 0.5f * r->heat[1]);
+    g_assert_cmpint(r->n_boxes, ==, 0);
+    g_assert_cmpint(decide(f, 0, 1 << CLASSIFY | 1 << LOCALISE), ==, SEAM_OK);
+    g_assert_cmpint(r->heat_of, ==, SEAM_TASK_LOCALISE);
 }
 
 // Certain beyond single precision, the score is cut and stays a number.
@@ -292,6 +317,7 @@ int main(int argc, char **argv) {
 #define ADD(name, function) g_test_add("/decide/" name, Fixture, NULL, setup, function, teardown)
     ADD("all", test_all);
     ADD("contributions", test_contributions);
+    ADD("heat-of-shares", test_heat_of_shares);
     ADD("score-cut", test_score_cut);
     ADD("heat", test_heat);
     g_test_add("/decide/regress", Fixture, "regress", setup, test_regress, teardown);

@@ -121,7 +121,7 @@ static void test_window_lists(void) {
     g_assert_cmpstr(json_object_get_string_member(box, "class"), ==, "porosity");
     g_assert_cmpfloat(json_object_get_double_member(box, "h"), ==, 0.0625);
     JsonObject *heat = json_object_get_object_member(o, "heat");
-    assert_keys(heat, "modality,time,w,h,max");
+    assert_keys(heat, "modality,time,w,h,max,of");
     g_assert_cmpfloat(json_object_get_double_member(heat, "max"), ==, 0.875);
     g_assert_cmpfloat(json_object_get_double_member(heat, "time"), ==, 12.625);
     JsonArray *experts = json_object_get_array_member(o, "experts");
