@@ -21,7 +21,7 @@ typedef struct {
     char *model, *data, *adapter, *only, *results, *classes, *device, *records;
     double recall, video_rate, demand_miss, demand_reject;
     int frames, bootstrap;
-    gboolean json, deletion;
+    gboolean json, deletion, probe;
 } Options;
 
 typedef struct {
@@ -197,7 +197,7 @@ static bool measure(const Options *o, const SeamHeads *heads, const SeamKernels 
     seam_progress_begin(&watch.bar, "judging", false);
     bool ok = seam_evaluate(&options, data, &what, e, error);
     seam_progress_end(&watch.bar);
-    ok = ok && seam_trust_run(trust, &options, data, &what, error);
+    ok = ok && seam_trust_run(trust, &options, data, &what, e, error);
     return close_results(o->results, watch.results, ok ? error : NULL) && ok;
 }
 
@@ -268,7 +268,7 @@ static bool choose_records(const char *path, const SeamDataset *data, SeamPart *
 static int evaluate(const Options *o) {
     GError *error = NULL;
     SeamEvaluation *e = g_new0(SeamEvaluation, 1);
-    SeamTrust trust = {.deletion = o->deletion};
+    SeamTrust trust = {.deletion = o->deletion, .probe = o->probe};
     const SeamKernels *kernels = seam_device_kernels(o->device ? o->device : "auto", &error);
     SeamModel *model = kernels ? seam_model_acquire(o->model, &error) : NULL;
     SeamHeads *heads = model ? seam_heads_new(model, o->model, (const char *const[]){o->adapter, NULL}, NULL, &error) : NULL;
@@ -282,6 +282,7 @@ static int evaluate(const Options *o) {
     seam_dataset_free(data);
     seam_heads_free(heads);
     seam_model_release(model);
+    seam_trust_clear(&trust);
     g_free(e);
     return ok ? 0 : seam_tool_fail("eval", error, 1);
 }
@@ -300,6 +301,7 @@ int seam_cmd_eval(int argc, char **argv) {
         {"demand-reject", 0, 0, G_OPTION_ARG_DOUBLE, &o.demand_reject, "Share of good welds rejected at most, to be promised (0.005)", "R"},
         {"bootstrap", 0, 0, G_OPTION_ARG_INT, &o.bootstrap, "Draws for the intervals; 0: no intervals (1000)", "N"},
         {"deletion", 0, 0, G_OPTION_ARG_NONE, &o.deletion, "Also test heat maps and contributions by removing what they point to", NULL},
+        {"probe", 0, 0, G_OPTION_ARG_NONE, &o.probe, "Also hunt for shortcuts: what trivial features alone tell", NULL},
         {"results", 0, 0, G_OPTION_ARG_FILENAME, &o.results, "Also write every window and verdict there (docs/results-format.md)", "FILE.jsonl"},
         {"class-names", 0, 0, G_OPTION_ARG_STRING, &o.classes, "Names of the class numbers of YOLO labels", "A,B,C"},
         {"frames", 0, 0, G_OPTION_ARG_INT, &o.frames, "Pictures of a stream a window, at most; 0: all, as the pipeline (4)", "N"},

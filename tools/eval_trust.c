@@ -13,7 +13,8 @@ static void show(void *user, int32_t done, int32_t all) {
     seam_progress_show(user, done, all, detail);
 }
 
-bool seam_trust_run(SeamTrust *t, const SeamEvaluateOptions *options, const SeamDataset *data, const SeamEvaluateWhat *what, GError **error) {
+bool seam_trust_run(SeamTrust *t, const SeamEvaluateOptions *options, const SeamDataset *data, const SeamEvaluateWhat *what, const SeamEvaluation *e,
+                    GError **error) {
     SeamProgressBar bar;
     SeamEvaluateWhat watched = *what;
     bool ok = true;
@@ -24,7 +25,13 @@ bool seam_trust_run(SeamTrust *t, const SeamEvaluateOptions *options, const Seam
         ok = seam_deletion(options, data, &watched, &t->found, error);
         seam_progress_end(&bar);
     }
+    if (ok && t->probe)
+        t->probes = seam_probe(&options->model->config, data, what, e);
     return ok;
+}
+
+void seam_trust_clear(SeamTrust *t) {
+    g_clear_pointer(&t->probes, g_ptr_array_unref);
 }
 
 // ---- tables --------------------------------------------------------------------------------------------------------------------
@@ -55,12 +62,36 @@ static void print_deletion(const SeamDeletion *d) {
         printf("%-20s is the one whose absence changes most in %.3f\n", "", d->agreement);
 }
 
+static void print_figure(double value) {
+    if (isfinite(value))
+        printf("  %8.3f", value);
+    else
+        printf("  %8s", "-");
+}
+
+static void print_probes(const GPtrArray *probes) {
+    printf("\n%-36s     AUROC  macro-F1  of a probe on it alone\n", "trivial feature");
+    for (guint i = 0; i < probes->len; i++) {
+        const SeamProbe *p = probes->pdata[i];
+        printf("%-36s", p->feature);
+        print_figure(p->auroc);
+        print_figure(p->macro_f1);
+        printf("%s%s\n", p->warns ? "  WARNING: reaches the model's figure" : "", p->hidden ? "  (the model sees the first windows only)" : "");
+    }
+    if (probes->len == 0)
+        printf("none can be probed: too few groups, or all records are alike\n");
+}
+
 void seam_trust_table(const SeamTrust *t) {
     if (t->deletion)
         print_deletion(&t->found);
+    if (t->probes)
+        print_probes(t->probes);
 }
 
 void seam_trust_json(const SeamTrust *t, JsonObject *o) {
     if (t->deletion)
         json_object_set_object_member(o, "deletion", seam_deletion_print(&t->found));
+    if (t->probes)
+        json_object_set_array_member(o, "probe", seam_probe_print(t->probes));
 }

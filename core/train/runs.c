@@ -4,6 +4,7 @@
 // level over the threshold of any modality that says so; where none does, the whole recording counts.
 #include "core/train/runs.h"
 
+#include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
 
@@ -22,6 +23,12 @@ void seam_record_note(SeamRecord *record, const char *format, ...) {
         record->notes = g_ptr_array_new_with_free_func(g_free);
     g_ptr_array_add(record->notes, g_strdup_vprintf(format, arguments));
     va_end(arguments);
+}
+
+void seam_record_count_file(SeamRecord *record, const char *path) {
+    GStatBuf status;
+    if (path && g_stat(path, &status) == 0)
+        record->bytes += status.st_size;
 }
 
 void seam_record_add_field(SeamRecord *record, const char *name, const char *value) {
@@ -148,6 +155,9 @@ bool seam_record_add_pictures(SeamRecord *record, const SeamConfig *config, int3
         ok = seam_vision_read(path[i], m->channels, &pixels, &picture.width, &picture.height, error);
         if (!ok)
             break;
+        seam_record_count_file(record, path[i]);
+        record->source_width = picture.width;
+        record->source_height = picture.height;
         picture.plane[0] = pixels;
         picture.stride[0] = picture.width * m->channels;
         ok = take_picture(&sink, start + (i + 0.5) / n * (end - start), &picture, error);
@@ -181,6 +191,7 @@ bool seam_record_add_samples(SeamRecord *record, const SeamConfig *config, int32
     if (!w)
         return false;
     bool ok = n > 0 ? seam_windower_push(w, 0, x, (int32_t)n, error) : true;
+    record->rows = MAX(record->rows, n);
     if (ok)
         gather_windows(w, config->modality[modality].channels, &record->stream[modality]);
     seam_windower_free(w);
@@ -395,6 +406,9 @@ static bool read_streams(const SeamConfig *config, const SeamReadOptions *option
     g_autofree char *csv = find_file(folder, name, rows), *audio = find_file(folder, name, sound), *film = find_file(folder, name, video),
                     *words = find_file(folder, name, text);
     int32_t m;
+    char *const files[] = {csv, audio, film, words};
+    for (size_t i = 0; i < G_N_ELEMENTS(files); i++)
+        seam_record_count_file(record, files[i]);
     if (csv && wanted(config, options, "sensors", &m) && !read_sensors(config, m, csv, record, error))
         return false;
     if (audio && wanted(config, options, "sound", &m) && !read_sound(config, m, options, audio, record, error))

@@ -56,6 +56,8 @@ typedef struct {
     double picture_offset; // time of an event in the video minus its time in truth, seconds
     int32_t n_truth;
     SeamTruth *truth;
+    int64_t bytes, rows;   // of the files that it was read from; samples of the longest sensor stream, before any was left out
+    int32_t source_width, source_height; // of its last picture file
     int32_t n_fields;
     SeamField *field;      // [n_fields] all columns of the manifest: for splits and reports, never an input
     uint8_t *mask;         // of a picture of a picture folder: not 0 is defect [height, width] of box_modality's stream; NULL: not known
@@ -90,4 +92,6 @@ void seam_record_set_label(SeamRecord *record, const SeamConfig *config, const c
 void seam_record_add_field(SeamRecord *record, const char *name, const char *value);
 // The value of a column, case-insensitive; NULL when there is none. "name", "group" and "label" are known without a manifest too.
 const char *seam_record_field(const SeamRecord *record, const char *name);
+// Adds the file's size to the record's bytes.
+void seam_record_count_file(SeamRecord *record, const char *path);
 void seam_record_note(SeamRecord *record, const char *format, ...) G_GNUC_PRINTF(2, 3);

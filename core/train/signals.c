@@ -217,6 +217,7 @@ bool seam_signal_read(const SeamConfig *config, const SeamReadOptions *options, 
         g_set_error(error, SEAM_ERROR, SEAM_ERROR_FORMAT, "%s: holds no samples", path);
         ok = false;
     }
+    seam_record_count_file(record, path);
     ok = ok && seam_record_add_samples(record, config, m, rate, x, n, error);
     g_free(x);
     record->duration = record->arc_end = n > 0 ? (double)n / rate : 0;
