@@ -131,7 +131,7 @@ static void rank_figures(int32_t n, const Ranked *ranked, const int32_t *times, 
         area += d > 0 ? d * defects / (defects + good) : 0;
     }
     *auroc = defects > 0 && good > 0 ? pairs / (defects * good) : NAN;
-    *precision = defects > 0 ? area / defects : NAN;
+    *precision = defects > 0 && good > 0 ? area / defects : NAN;
 }
 
 double seam_metric_average_precision(int32_t n, const float *score, const bool *defect) {

@@ -25,7 +25,7 @@ void seam_bootstrap(int32_t n, const char *const *group, int32_t draws, uint64_t
                     SeamInterval *interval);
 // Of a rate, hits of n, independent ones (Clopper and Pearson 1934): never narrower than 95 %.
 SeamInterval seam_exact_interval(int32_t hits, int32_t n);
-// Sum over falling scores of (recall - recall before) * precision, equal scores at once. NaN without a defective one.
+// Sum over falling scores of (recall - recall before) * precision, equal scores at once. NaN without a defective one or without a good one.
 double seam_metric_average_precision(int32_t n, const float *score, const bool *defect);
 
 // ---- the figures of an evaluation ------------------------------------------------------------------------------------------------

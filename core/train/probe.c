@@ -251,12 +251,32 @@ static void free_probe(gpointer data) {
     g_free(data);
 }
 
-static void choose_records(const SeamDataset *data, const SeamEvaluateWhat *what, bool binary, int32_t *class_index) {
+// Whether there is more than one class among them.
+static bool choose_records(const SeamDataset *data, const SeamEvaluateWhat *what, bool binary, int32_t *class_index) {
+    int32_t first = -1;
+    bool several = false;
     for (int32_t i = 0; i < data->n; i++) {
         const SeamRecord *r = &data->record[i];
         bool in = r->label && r->use != SEAM_USE_TRAINING && (!what->part || what->part[i] == what->which);
         class_index[i] = in ? (binary ? r->defect : r->class_index) : -1;
+        first = first < 0 ? class_index[i] : first;
+        several = several || (class_index[i] >= 0 && class_index[i] != first);
     }
+    return several;
+}
+
+// x [n, those that the model may see]; returns how many.
+static int32_t fill_seen(const GPtrArray *features, int32_t n, double *x) {
+    int32_t seen = 0, column = 0;
+    for (guint f = 0; f < features->len; f++)
+        seen += !((const SeamProbeFeature *)features->pdata[f])->hidden;
+    for (guint f = 0; f < features->len; f++) {
+        const SeamProbeFeature *feature = features->pdata[f];
+        for (int32_t i = 0; i < n && !feature->hidden; i++)
+            x[(size_t)i * seen + column] = feature->value[i];
+        column += !feature->hidden;
+    }
+    return seen;
 }
 
 GPtrArray *seam_probe(const SeamConfig *config, const SeamDataset *data, const SeamEvaluateWhat *what, const SeamEvaluation *e) {
@@ -265,18 +285,16 @@ GPtrArray *seam_probe(const SeamConfig *config, const SeamDataset *data, const S
     int32_t n = data->n, all = (int32_t)features->len;
     Probing p = {.data = data, .e = e, .classes = e->classes, .class_index = g_new(int32_t, n + 1), .fold = g_new(int32_t, n + 1),
                  .said = g_new0(int32_t, n + 1), .score = g_new0(float, n + 1), .x = g_new(double, (gsize)n * MAX(all, 1) + 1)};
-    choose_records(data, what, e->binary, p.class_index);
-    p.folds = deal_folds(data, p.class_index, p.fold);
+    bool several = choose_records(data, what, e->binary, p.class_index);
+    p.folds = several ? deal_folds(data, p.class_index, p.fold) : 0;
     for (int32_t f = 0; f < all && p.folds > 1; f++) {
         const SeamProbeFeature *feature = features->pdata[f];
         memcpy(p.x, feature->value, (size_t)n * sizeof *p.x);
         run_probe(&p, 1, feature->name, feature->hidden, out);
     }
-    for (int32_t f = 0; f < all; f++)
-        for (int32_t i = 0; i < n; i++)
-            p.x[(size_t)i * all + f] = ((const SeamProbeFeature *)features->pdata[f])->value[i];
-    if (all > 1 && p.folds > 1)
-        run_probe(&p, all, "all together", false, out);
+    int32_t seen = fill_seen(features, n, p.x);
+    if (seen > 1 && p.folds > 1)
+        run_probe(&p, seen, "all together", false, out);
     g_free(p.class_index);
     g_free(p.fold);
     g_free(p.said);

@@ -20,7 +20,7 @@ GPtrArray *seam_probe_features(const SeamConfig *config, const SeamDataset *data
 void seam_probe_date(const char *text, double *day, double *clock);
 
 typedef struct {
-    char *feature;  // "all together" is the last
+    char *feature;  // the last is "all together", of those that are not hidden
     bool hidden;
     double auroc, macro_f1;
     bool warns;     // it comes within the model's interval, or to nine tenths of what the model has over chance

@@ -87,9 +87,10 @@ static void add_sizes(GPtrArray *features, const SeamConfig *config, const SeamD
 // ---- streams -------------------------------------------------------------------------------------------------------------------
 
 // The border is an eighth of the side wide.
-static void look_at_pictures(const SeamModality *m, const SeamStream *s, double *mean, double *border, double *contrast) {
+static void look_at_pictures(const SeamModality *m, const SeamStream *s, double *mean, double *median, double *border, double *contrast) {
     int32_t size = m->image.size, edge = MAX(size / 8, 1);
-    double sum = 0, square = 0, outer = 0, n = 0, n_outer = 0;
+    double sum = 0, square = 0, outer = 0, n = 0, n_outer = 0, below = 0;
+    int64_t count[256] = {0};
     for (int32_t p = 0; p < s->pictures; p++)
         for (int32_t i = 0; i < size * size; i++) {
             const uint8_t *pixel = s->pixels + ((size_t)p * size * size + i) * m->channels;
@@ -100,10 +101,13 @@ static void look_at_pictures(const SeamModality *m, const SeamStream *s, double 
             sum += grey;
             square += grey * grey;
             n++;
+            count[(int32_t)grey]++;
             outer += out ? grey : 0;
             n_outer += out;
         }
     *mean = sum / n;
+    for (*median = 0; below + (double)count[(int32_t)*median] < n / 2; ++*median)
+        below += (double)count[(int32_t)*median];
     *border = outer / n_outer;
     *contrast = sqrt(fmax(square / n - *mean * *mean, 0));
 }
@@ -111,11 +115,12 @@ static void look_at_pictures(const SeamModality *m, const SeamStream *s, double 
 static void add_pictures(GPtrArray *features, const SeamConfig *config, const SeamDataset *data, int32_t m) {
     const char *name = config->modality[m].name;
     double *mean = add_feature(features, g_strdup_printf("%s brightness", name), false, data->n),
+           *median = add_feature(features, g_strdup_printf("%s median brightness", name), false, data->n),
            *border = add_feature(features, g_strdup_printf("%s border brightness", name), false, data->n),
            *contrast = add_feature(features, g_strdup_printf("%s contrast", name), false, data->n);
     for (int32_t i = 0; i < data->n; i++)
         if (data->record[i].stream[m].pictures > 0)
-            look_at_pictures(&config->modality[m], &data->record[i].stream[m], &mean[i], &border[i], &contrast[i]);
+            look_at_pictures(&config->modality[m], &data->record[i].stream[m], &mean[i], &median[i], &border[i], &contrast[i]);
 }
 
 static void add_samples(GPtrArray *features, const SeamConfig *config, const SeamDataset *data, int32_t m, int32_t c) {

@@ -30,10 +30,11 @@ static void test_exact(void) {
 // sklearn.metrics.average_precision_score
 static void test_average_precision(void) {
     const float score[] = {0.1f, 0.4f, 0.35f, 0.8f}, tied[] = {0.5f, 0.5f, 0.5f, 0.9f, 0.1f, 0.05f, NAN};
-    const bool defect[] = {false, false, true, true}, of_tied[] = {true, false, false, true, false, true, true}, none[4] = {false};
+    const bool defect[] = {false, false, true, true}, of_tied[] = {true, false, false, true, false, true, true}, none[4] = {false}, all[4] = {true, true, true, true};
     g_assert_cmpfloat_with_epsilon(seam_metric_average_precision(4, score, defect), 0.8333333333333333, 1e-12);
     g_assert_cmpfloat_with_epsilon(seam_metric_average_precision(7, tied, of_tied), 0.6666666666666667, 1e-12);
     g_assert_true(isnan(seam_metric_average_precision(4, score, none)));
+    g_assert_true(isnan(seam_metric_average_precision(4, score, all)));
 }
 
 // ---- bootstrap ---------------------------------------------------------------------------------------------------------------

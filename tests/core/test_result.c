@@ -77,6 +77,7 @@ static SeamWindowResult *new_window(void) {
     memcpy(r->expert_use, use, sizeof use);
     r->heat_w = 3;
     r->heat_h = 2;
+    r->heat_of = SEAM_TASK_LOCALISE;
     r->heat_time = 12.625;
     r->heat[4] = 0.875f;
     r->n_boxes = r->n_shown = 1;

@@ -168,6 +168,26 @@ static void test_eval_demand(void) {
     tool_clear(&wrong);
 }
 
+// Explanations and shortcuts, as JSON and as tables.
+static void test_eval_trust(void) {
+    need_chain();
+    ToolRun run = tool_expect(0, "eval", "--model", "trained.seam", "--data", "data", "--json", "--deletion", "--probe", NULL);
+    JsonObject *o = tool_json(&run), *deletion = json_object_get_object_member(o, "deletion");
+    JsonObject *modalities = json_object_get_object_member(deletion, "modalities");
+    JsonArray *probe = json_object_get_array_member(o, "probe");
+    g_assert_cmpint(json_object_get_int_member(modalities, "n"), ==, 10);
+    g_assert_true(json_object_has_member(modalities, "difference"));
+    g_assert_true(json_object_has_member(json_object_get_object_member(deletion, "pictures"), "heat_in_boxes"));
+    g_assert_cmpstr(json_object_get_string_member(json_array_get_object_element(probe, 0), "feature"), ==, "duration");
+    ToolRun table = tool_expect(0, "eval", "--model", "trained.seam", "--data", "data", "--deletion", "--probe", NULL);
+    assert_has(table.out, "highest modality");
+    assert_has(table.out, "file size");
+    assert_has(table.out, "all together");
+    json_object_unref(o);
+    tool_clear(&run);
+    tool_clear(&table);
+}
+
 static void test_eval_repeats(void) {
     need_chain();
     ToolRun first = tool_expect(0, "eval", "--model", "trained.seam", "--data", "data", "--json", NULL);
@@ -369,6 +389,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/seam/eval/only", test_eval_only);
     g_test_add_func("/seam/eval/repeats", test_eval_repeats);
     g_test_add_func("/seam/eval/demand", test_eval_demand);
+    g_test_add_func("/seam/eval/trust", test_eval_trust);
     g_test_add_func("/seam/adapt/evaluate", test_adapt_evaluate);
     g_test_add_func("/seam/adapt", test_adapt);
     g_test_add_func("/seam/adapt/heads", test_adapt_heads);
