@@ -8,6 +8,7 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
+#include "core/card.h"
 #include "core/error.h"
 #include "core/files.h"
 
@@ -37,7 +38,10 @@ static bool read_config(SeamBundle *bundle, GError **error) {
     if (!bundle->meta || !seam_json_object(bundle->meta, path, "config", true, &object, error))
         return false;
     g_autofree char *text = seam_json_print(object);
-    return seam_config_parse(&bundle->config, text, path, error);
+    JsonObject *card = NULL;
+    return seam_config_parse(&bundle->config, text, path, error) &&
+           seam_json_object(bundle->meta, path, "card", false, &card, error) &&
+           (!card || seam_card_check(card, path, false, error));
 }
 
 static bool check_values(const SeamSafetensors *file, GError **error) {

@@ -17,7 +17,7 @@ typedef struct {
     char *path;             // the folder
     SeamConfig config;
     char fingerprint[SEAM_FINGERPRINT_LENGTH]; // SHA-256 over the printed config and weights.safetensors, first 16 digits
-    JsonObject *meta;       // model.json whole: name, config, calibration, provenance, metrics
+    JsonObject *meta;       // model.json whole: name, config, calibration, provenance, metrics, card
     SeamSafetensors *weights;
     SeamSafetensors *adapter[SEAM_MAX_TASKS]; // by config.task; NULL when the file is absent
 } SeamBundle;

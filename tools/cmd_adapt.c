@@ -259,7 +259,7 @@ static bool write_model(const Run *r, const Measure *measured, GError **error) {
     if (!base)
         return false;
     JsonObject *meta = json_object_new();
-    static const char *const kept[] = {"name", "provenance", "metrics"};
+    static const char *const kept[] = {"name", "provenance", "metrics", "card"};
     for (size_t i = 0; i < G_N_ELEMENTS(kept); i++)
         if (json_object_has_member(base->meta, kept[i]))
             json_object_set_member(meta, kept[i], json_node_copy(json_object_get_member(base->meta, kept[i])));

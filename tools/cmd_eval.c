@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/card.h"
 #include "core/error.h"
+#include "core/files.h"
 #include "core/heads.h"
 #include "core/train/evaluate.h"
 #include "tools/cmd_eval.h"
@@ -18,7 +20,7 @@
 #include "tools/eval_trust.h"
 
 typedef struct {
-    char *model, *data, *adapter, *only, *results, *classes, *device, *records;
+    char *model, *data, *adapter, *only, *results, *classes, *device, *records, *card;
     double recall, video_rate, demand_miss, demand_reject;
     int frames, bootstrap;
     gboolean json, deletion, probe;
@@ -265,6 +267,25 @@ static bool choose_records(const char *path, const SeamDataset *data, SeamPart *
     return false;
 }
 
+// The model's card anew: texts of a recipe, figures of this evaluation.
+static bool write_card(const Options *o, const SeamDataset *data, const SeamEvaluation *e, const SeamConfig *config, GError **error) {
+    SeamRecipe *recipe = seam_recipe_read(o->card, error);
+    SeamBundle *bundle = recipe ? seam_bundle_open(o->model, false, error) : NULL;
+    g_autofree char *where = g_build_filename(o->model, "model.json", NULL), *folder = g_path_get_basename(o->data);
+    g_autofree char *of = g_strdup_printf("the folder %s (%s)", folder, seam_data_kind_name(data->kind));
+    JsonObject *provenance = NULL, *meta = json_object_new(), *measured = seam_evaluation_print(e, config);
+    bool ok = bundle && seam_json_object(bundle->meta, where, "provenance", false, &provenance, error);
+    if (ok) {
+        json_object_set_object_member(meta, "card", seam_card_new(recipe->card, provenance, measured, of));
+        ok = seam_bundle_write_meta(o->model, meta, error);
+    }
+    json_object_unref(meta);
+    json_object_unref(measured);
+    seam_bundle_free(bundle);
+    seam_recipe_free(recipe);
+    return ok;
+}
+
 static int evaluate(const Options *o) {
     GError *error = NULL;
     SeamEvaluation *e = g_new0(SeamEvaluation, 1);
@@ -275,7 +296,7 @@ static int evaluate(const Options *o) {
     SeamDataset *data = heads ? seam_tool_read_data(&model->config, o->data, o->video_rate, o->classes, NULL, NULL, false, &error) : NULL;
     SeamPart *part = NULL;
     bool ok = data && choose_records(o->records, data, &part, &error) && measure(o, heads, kernels, data, part, SEAM_PART_HELD, e, &trust, &error) &&
-              check_judged(o, e, &error);
+              check_judged(o, e, &error) && (!o->card || write_card(o, data, e, &model->config, &error));
     if (ok)
         print(o, data, e, &trust, &model->config);
     g_free(part);
@@ -302,6 +323,7 @@ int seam_cmd_eval(int argc, char **argv) {
         {"bootstrap", 0, 0, G_OPTION_ARG_INT, &o.bootstrap, "Draws for the intervals; 0: no intervals (1000)", "N"},
         {"deletion", 0, 0, G_OPTION_ARG_NONE, &o.deletion, "Also test heat maps and contributions by removing what they point to", NULL},
         {"probe", 0, 0, G_OPTION_ARG_NONE, &o.probe, "Also hunt for shortcuts: what trivial features alone tell", NULL},
+        {"write-card", 0, 0, G_OPTION_ARG_FILENAME, &o.card, "Write the model's card anew: this recipe's texts, these figures", "R.json"},
         {"results", 0, 0, G_OPTION_ARG_FILENAME, &o.results, "Also write every window and verdict there (docs/results-format.md)", "FILE.jsonl"},
         {"class-names", 0, 0, G_OPTION_ARG_STRING, &o.classes, "Names of the class numbers of YOLO labels", "A,B,C"},
         {"frames", 0, 0, G_OPTION_ARG_INT, &o.frames, "Pictures of a stream a window, at most; 0: all, as the pipeline (4)", "N"},
@@ -323,6 +345,6 @@ int seam_cmd_eval(int argc, char **argv) {
         gst_init(NULL, NULL);
         status = evaluate(&o);
     }
-    g_free(o.model), g_free(o.data), g_free(o.adapter), g_free(o.only), g_free(o.results), g_free(o.classes), g_free(o.device);
+    g_free(o.model), g_free(o.data), g_free(o.adapter), g_free(o.only), g_free(o.results), g_free(o.classes), g_free(o.device), g_free(o.card);
     return status;
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "core/bundle.h"
+#include "core/card.h"
 #include "core/weld.h"
 #include "tools/commands.h"
 #include "tools/data_options.h"
@@ -124,7 +125,7 @@ static JsonObject *info_json(const Info *info) {
     const SeamBundle *b = info->bundle;
     JsonObject *o = json_object_new();
     JsonArray *classes = json_array_new();
-    const char *const sections[] = {"name", "provenance", "metrics"};
+    const char *const sections[] = {"name", "provenance", "metrics", "card"};
     json_object_set_string_member(o, "path", b->path);
     json_object_set_string_member(o, "fingerprint", b->fingerprint);
     json_object_set_boolean_member(o, "verified", info->verified);
@@ -219,6 +220,96 @@ static void print_section(JsonObject *meta, const char *name) {
     json_object_foreach_member(json_node_get_object(node), print_member, NULL);
 }
 
+// Wrapped at 110 columns.
+static void print_wrapped(const char *text) {
+    enum { COLUMNS = 110 };
+    g_auto(GStrv) words = g_strsplit_set(text, " \t\n", -1);
+    int column = 0;
+    for (char **word = words; *word; word++) {
+        int length = (int)g_utf8_strlen(*word, -1);
+        if (length == 0)
+            continue;
+        if (column > 0 && column + 1 + length > COLUMNS) {
+            printf("\n");
+            column = 0;
+        }
+        printf("%s%s", column > 0 ? " " : "    ", *word);
+        column += length + (column > 0);
+    }
+    printf("\n");
+}
+
+// The card is somebody else's text: what a terminal would obey becomes a space.
+static void print_text(const char *name, const char *text) {
+    GString *plain = g_string_new(NULL);
+    for (const char *at = text; *at; at = g_utf8_next_char(at))
+        g_string_append_unichar(plain, g_unichar_isprint(g_utf8_get_char(at)) ? g_utf8_get_char(at) : ' ');
+    printf("  %s\n", name);
+    print_wrapped(plain->str);
+    g_string_free(plain, TRUE);
+}
+
+// "accuracy 0.73 [0.68, 0.79], ..."
+static char *figures_text(JsonObject *figures) {
+    JsonNode *node = json_object_get_member(figures, "interval");
+    JsonObject *intervals = node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+    GString *text = g_string_new(NULL);
+    JsonObjectIter iter;
+    const char *name;
+    json_object_iter_init_ordered(&iter, figures);
+    while (json_object_iter_next_ordered(&iter, &name, &node)) {
+        if (!JSON_NODE_HOLDS_VALUE(node) || json_node_get_value_type(node) == G_TYPE_STRING || json_node_get_value_type(node) == G_TYPE_BOOLEAN)
+            continue;
+        g_string_append_printf(text, "%s%s %.4g", text->len ? ", " : "", name, json_node_get_double(node));
+        JsonNode *pair = intervals ? json_object_get_member(intervals, name) : NULL;
+        if (pair && JSON_NODE_HOLDS_ARRAY(pair))
+            g_string_append_printf(text, " [%.3g, %.3g]", json_array_get_double_element(json_node_get_array(pair), 0),
+                                   json_array_get_double_element(json_node_get_array(pair), 1));
+    }
+    return g_string_free(text, FALSE);
+}
+
+static JsonObject *object_of(JsonObject *o, const char *name) {
+    return json_object_has_member(o, name) ? json_object_get_object_member(o, name) : NULL;
+}
+
+static double number_of(JsonObject *o, const char *name) {
+    return json_object_get_double_member_with_default(o, name, NAN);
+}
+
+static void print_promises(JsonObject *promises) {
+    static const char *const names[][2] = {{"false_reject", "good ones rejected"}, {"miss", "defective ones passed"}};
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        JsonObject *p = object_of(promises, names[i][0]);
+        if (!p || !json_object_has_member(p, "observed"))
+            continue;
+        g_autofree char *text = g_strdup_printf("%s: promised at most %.3g %%, came %.3g %% (95 %%: %.3g to %.3g %%): %s", names[i][1], 100 * number_of(p, "promised"),
+                                                100 * number_of(p, "observed"), 100 * number_of(p, "low"), 100 * number_of(p, "high"),
+                                                json_object_get_boolean_member_with_default(p, "held", FALSE) ? "held" : "not held");
+        print_wrapped(text);
+    }
+}
+
+static void print_card(JsonObject *meta) {
+    JsonObject *card = object_of(meta, "card"), *split = card ? object_of(card, "split") : NULL, *figures = card ? object_of(card, "figures") : NULL;
+    if (!card)
+        return;
+    static const char *const titles[] = {"data", "licence", "intended use", "limits", "traps"};
+    printf("\nmodel card\n");
+    for (size_t i = 0; seam_card_texts[i]; i++)
+        if (json_object_has_member(card, seam_card_texts[i]))
+            print_text(titles[i], json_object_get_string_member(card, seam_card_texts[i]));
+    g_autofree char *parts = split ? figures_text(split) : NULL, *measured = figures ? figures_text(figures) : NULL;
+    if (parts)
+        print_text("split, in recordings", parts);
+    if (figures)
+        print_text("measured on", json_object_get_string_member_with_default(figures, "of", "?"));
+    if (measured)
+        print_text("figures, with 95 % intervals", measured);
+    if (figures && object_of(figures, "promise"))
+        print_promises(object_of(figures, "promise"));
+}
+
 static void print_info(const Info *info) {
     const SeamConfig *c = &info->bundle->config;
     printf("%s  %s\n\n", info->bundle->path, info->bundle->fingerprint);
@@ -231,6 +322,7 @@ static void print_info(const Info *info) {
     print_calibration(info->calibration, c);
     print_section(info->bundle->meta, "provenance");
     print_section(info->bundle->meta, "metrics");
+    print_card(info->bundle->meta);
     if (info->verified)
         printf("\nverified: configuration, names, shapes, every value of weights, adapters and memories, calibration\n");
 }

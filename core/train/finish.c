@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/card.h"
 #include "core/error.h"
 
 // ---- calibration ---------------------------------------------------------------------------------------------------------------
@@ -216,6 +217,8 @@ bool seam_train_finish(SeamModel *model, const SeamRecipe *recipe, const SeamDat
         json_object_set_object_member(meta, "calibration", seam_calibration_print(calibration, &model->config));
         json_object_set_object_member(meta, "provenance", provenance(recipe, data, part, command));
         json_object_set_object_member(meta, "metrics", seam_evaluation_print(validation, &model->config));
+        json_object_set_object_member(meta, "card", seam_card_new(recipe->card, json_object_get_object_member(meta, "provenance"),
+                                                                  json_object_get_object_member(meta, "metrics"), "the validation part"));
         ok = seam_bundle_write_model(path, model, meta, error);
     }
     json_object_unref(meta);

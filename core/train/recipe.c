@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "core/card.h"
 #include "core/error.h"
 #include "core/files.h"
 
@@ -287,14 +288,16 @@ static bool read_pretrain(SeamRecipe *r, JsonObject *root, const char *where, GE
 }
 
 static bool read_root(SeamRecipe *r, JsonObject *root, const char *where, GError **error) {
-    static const char *const names[] = {"name", "preset", "config", "synth", "split", "augment", "pretrain", "train", "calibrate", NULL};
+    static const char *const names[] = {"name", "preset", "config", "synth", "split", "augment", "pretrain", "train", "calibrate", "card", NULL};
     const char *name = "model";
-    JsonObject *synth = NULL;
+    JsonObject *synth = NULL, *card = NULL;
     if (!known_fields(root, NULL, names, where, error) || !seam_json_string(root, where, "name", true, &name, error) ||
-        !seam_json_object(root, where, "synth", false, &synth, error))
+        !seam_json_object(root, where, "synth", false, &synth, error) || !seam_json_object(root, where, "card", false, &card, error) ||
+        (card && !seam_card_check(card, where, true, error)))
         return false;
     r->name = g_strdup(name);
     r->synth = synth ? json_object_ref(synth) : NULL;
+    r->card = card ? json_object_ref(card) : NULL;
     return read_config(r, root, where, error) && read_split(r, root, where, error) && read_pretrain(r, root, where, error) &&
            read_train(r, root, where, error);
 }
@@ -328,5 +331,6 @@ void seam_recipe_free(SeamRecipe *recipe) {
     g_free(recipe->group);
     g_free(recipe->group_pattern);
     g_clear_pointer(&recipe->synth, json_object_unref);
+    g_clear_pointer(&recipe->card, json_object_unref);
     g_free(recipe);
 }

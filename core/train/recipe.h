@@ -58,6 +58,7 @@ typedef struct {
     SeamConfig config;
     uint32_t given_mean;     // modalities whose mean and std the recipe gives; the others' are measured on the training data
     JsonObject *synth;       // options of `seam synth`, or NULL
+    JsonObject *card;        // texts of the model's card (core/card.h), or NULL
     double validation, calibration; // shares of the groups
     char *group, *group_pattern;    // what names groups (core/train/dataset.h: SeamGrouping), or NULL
     bool near_duplicates;

@@ -301,7 +301,7 @@ static void test_finish(void) {
         g_assert_true(seam_model_task_ready(loaded, t));
     SeamBundle *bundle = seam_bundle_open(path, true, &error);
     g_assert_no_error(error);
-    for (const char *const *name = (const char *const[]){"calibration", "metrics", "provenance", NULL}; *name; name++)
+    for (const char *const *name = (const char *const[]){"calibration", "metrics", "provenance", "card", NULL}; *name; name++)
         g_assert_true(json_object_has_member(bundle->meta, *name));
     seam_bundle_free(bundle);
     seam_model_free(loaded);

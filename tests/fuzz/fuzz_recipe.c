@@ -44,7 +44,7 @@ static const char whole[] =
     "\"tasks\":[{\"name\":\"classify\",\"kind\":\"classify\",\"rank\":8}]},\"split\":{\"by\":\"group\",\"validation\":0.2,\"calibration\":0.1,\"group\":\"day\",\"group_pattern\":\"^(lot[0-9]+)_\",\"near_duplicates\":true},"
     "\"augment\":{\"flip\":true,\"flip_vertical\":true,\"rotate\":true,\"erase\":0.25,\"noise\":4,\"gain\":0.1,\"offset\":{\"flow\":2.5}},"
     "\"pretrain\":{\"steps\":3,\"batch\":2,\"mask\":0.6,\"lr\":0.001,\"warmup\":1},"
-    "\"train\":{\"steps\":5,\"batch\":2,\"lr\":0.5,\"seed\":7,\"class_weights\":{\"porosity\":3}},\"calibrate\":{\"false_reject\":0.1,\"miss\":0.2}}";
+    "\"train\":{\"steps\":5,\"batch\":2,\"lr\":0.5,\"seed\":7,\"class_weights\":{\"porosity\":3}},\"calibrate\":{\"false_reject\":0.1,\"miss\":0.2},\"card\":{\"data\":\"welds\"}}";
 
 FuzzSeed fuzz_seed(size_t index) {
     const FuzzSeed seeds[] = {{whole, sizeof whole - 1}, {NULL, 0}};

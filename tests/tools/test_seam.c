@@ -78,6 +78,31 @@ static void test_info(void) {
     tool_clear(&run);
 }
 
+// Every trained model has a card; eval writes it anew from a recipe's texts. What a terminal would obey is not printed.
+static void test_card(void) {
+    need_chain();
+    ToolRun before = tool_expect(0, "info", "trained.seam", NULL);
+    assert_has(before.out, "model card");
+    assert_has(before.out, "the validation part");
+    g_autofree char *open = g_strndup(tool_recipe, strlen(tool_recipe) - 1);
+    g_autofree char *recipe = g_strconcat(open, ",\"card\":{\"licence\":\"CC0\",\"traps\":\"red \\u001b[31m day\"}}", NULL);
+    tool_write("card.json", recipe);
+    ToolRun eval = tool_expect(0, "eval", "--model", "trained.seam", "--data", "data", "--write-card", "card.json", NULL);
+    ToolRun after = tool_expect(0, "info", "trained.seam", NULL), json = tool_expect(0, "info", "--json", "trained.seam", NULL);
+    JsonObject *o = tool_json(&json), *card = json_object_get_object_member(o, "card");
+    assert_has(after.out, "CC0");
+    assert_has(after.out, "the folder data");
+    assert_has(after.out, "accuracy");
+    g_assert_null(strchr(after.out, 27));
+    g_assert_cmpint(json_object_get_int_member(json_object_get_object_member(card, "figures"), "n"), ==, 10);
+    g_assert_cmpint(json_object_get_int_member(json_object_get_object_member(card, "split"), "train"), >, 0);
+    json_object_unref(o);
+    tool_clear(&before);
+    tool_clear(&eval);
+    tool_clear(&after);
+    tool_clear(&json);
+}
+
 static int32_t count_text(const char *text, const char *part) {
     int32_t n = 0;
     for (const char *at = text; (at = strstr(at, part)); at += strlen(part))
@@ -390,6 +415,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/seam/eval/repeats", test_eval_repeats);
     g_test_add_func("/seam/eval/demand", test_eval_demand);
     g_test_add_func("/seam/eval/trust", test_eval_trust);
+    g_test_add_func("/seam/card", test_card);
     g_test_add_func("/seam/adapt/evaluate", test_adapt_evaluate);
     g_test_add_func("/seam/adapt", test_adapt);
     g_test_add_func("/seam/adapt/heads", test_adapt_heads);
