@@ -26,7 +26,9 @@ static double *add_feature(GPtrArray *features, char *name, bool hidden, int32_t
 // ---- dates ---------------------------------------------------------------------------------------------------------------------
 
 void seam_probe_date(const char *text, double *day, double *clock) {
-    g_autoptr(GRegex) regex = g_regex_new("(?<!\\d)((?:19|20)\\d\\d)[-_./]?(\\d\\d)[-_./]?(\\d\\d)(?:[T_ -]?(\\d\\d)[:_.-]?(\\d\\d)(?:[:_.-]?(\\d\\d))?)?(?!\\d)", 0, 0, NULL);
+    static const char pattern[] = "(?<!\\d)((?:19|20)\\d\\d)[-_./]?(\\d\\d)[-_./]?(\\d\\d)"
+                                  "(?:[T_ -]?(\\d\\d)[:_.-]?(\\d\\d)(?:[:_.-]?(\\d\\d))?)?(?!\\d)";
+    g_autoptr(GRegex) regex = g_regex_new(pattern, 0, 0, NULL);
     g_autoptr(GMatchInfo) match = NULL;
     int part[6] = {0};
     *day = *clock = NAN;
