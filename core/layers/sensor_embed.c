@@ -117,6 +117,11 @@ bool seam_sensor_embed_declare(SeamSensorEmbed *e, SeamParams *params, const Sea
     return true;
 }
 
+void seam_sensor_embed_widths(const SeamSensorEmbed *e, int32_t width[2]) {
+    width[0] = time_width(e);
+    width[1] = e->wide * e->bands;
+}
+
 void seam_sensor_embed_clear(SeamSensorEmbed *e) {
     seam_envelope_clear(&e->envelope);
     g_clear_pointer(&e->fourier, g_free);

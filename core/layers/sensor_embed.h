@@ -39,6 +39,9 @@ bool seam_sensor_embed_declare(SeamSensorEmbed *e, SeamParams *params, const Sea
                                int32_t modality);
 void seam_sensor_embed_clear(SeamSensorEmbed *e);
 
+// Features of a stretch's time token and of its frequency token (0: there is none).
+void seam_sensor_embed_widths(const SeamSensorEmbed *e, int32_t width[2]);
+
 // One sequence a window (empty when nothing in it is valid), tokens by stretch, channel, domain.
 // window[i].samples is the full window's.
 SeamStatus seam_sensor_embed_forward(const SeamSensorEmbed *e, SeamRun *run, int32_t windows,

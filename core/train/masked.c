@@ -32,7 +32,8 @@ static int32_t side_of_cell(int32_t cell) {
 }
 
 // Values that the heads of a modality tell; returns the number of heads.
-static int32_t head_widths(const SeamModality *m, int32_t width[SEAM_MASKED_HEADS]) {
+static int32_t head_widths(const SeamModel *model, int32_t modality, int32_t width[SEAM_MASKED_HEADS]) {
+    const SeamModality *m = &model->config.modality[modality];
     int32_t side;
     switch (m->front) {
     case SEAM_FRONT_IMAGE:
@@ -40,18 +41,20 @@ static int32_t head_widths(const SeamModality *m, int32_t width[SEAM_MASKED_HEAD
         width[0] = side * side * m->channels;
         return seam_modality_grid(m) > 1 ? 1 : 0;
     case SEAM_FRONT_SENSOR:
-        width[0] = 2 * m->sensor.time_bins;
-        width[1] = m->sensor.bands;
-        return m->sensor.bands > 0 ? 2 : 1;
+        seam_sensor_embed_widths(&model->embed[modality].sensor, width);
+        return width[1] > 0 ? 2 : 1;
     default:
         return 0;
     }
 }
 
-static void declare_part(SeamMaskedPart *p, SeamParams *params, const SeamModality *m, int32_t dim) {
-    int32_t width[SEAM_MASKED_HEADS] = {0};
+static void declare_part(SeamMasked *t, int32_t modality) {
+    const SeamModality *m = &t->model->config.modality[modality];
+    SeamMaskedPart *p = &t->part[modality];
+    SeamParams *params = t->params;
+    int32_t dim = t->model->config.dim, width[SEAM_MASKED_HEADS] = {0};
     char name[SEAM_NAME_LENGTH + 32];
-    p->heads = head_widths(m, width);
+    p->heads = head_widths(t->model, modality, width);
     if (p->heads == 0)
         return;
     snprintf(name, sizeof name, "%s.mask", m->name);
@@ -71,7 +74,7 @@ SeamMasked *seam_masked_new(SeamModel *model, double share, uint64_t seed, GErro
     t->share = share;
     t->params = seam_params_new();
     for (int32_t m = 0; m < config->n_modalities; m++)
-        declare_part(&t->part[m], t->params, &config->modality[m], config->dim);
+        declare_part(t, m);
     if (t->params->tensors->len == 0)
         g_set_error(error, SEAM_ERROR, SEAM_ERROR_UNSUPPORTED,
                     "\"pretrain\": the model has neither pictures nor sensors to hide parts of; leave it out");

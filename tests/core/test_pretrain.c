@@ -299,6 +299,30 @@ static void test_nothing_to_hide(void) {
     teardown_case(&c);
 }
 
+// What is told of a stretch is what its front end says, however that is made: of all channels together, or of an envelope.
+static void test_sensor_widths(void) {
+    Case c;
+    GError *error = NULL;
+    setup_case(&c, 1u << SENSORS);
+    for (int32_t k = 0; k < 2; k++) {
+        SeamConfig config = c.model->config;
+        SeamSensorConfig *s = &config.modality[SENSORS].sensor;
+        s->together = k == 0;
+        s->time_bins = k == 0 ? s->time_bins : 0;
+        if (k == 1)
+            s->envelope = (SeamEnvelopeConfig){.high = 4, .bands = 1, .shape = 1, .shaft = 1, .n_orders = 1, .order = {1}};
+        SeamModel *model = seam_model_new(&config, true, 1, &error);
+        g_assert_no_error(error);
+        SeamMasked *masked = seam_masked_new(model, 0.5, 1, &error);
+        g_assert_no_error(error);
+        g_assert_cmpint(masked->part[SENSORS].head[0].out, ==, model->embed[SENSORS].sensor.time_weight->shape[1]);
+        g_assert_cmpint(masked->part[SENSORS].head[1].out, ==, model->embed[SENSORS].sensor.frequency_weight->shape[1]);
+        seam_masked_free(masked);
+        seam_model_free(model);
+    }
+    teardown_case(&c);
+}
+
 // ---- the stage -----------------------------------------------------------------------------------------------------------------
 
 typedef struct {
@@ -441,6 +465,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/pretrain/choose", test_choose);
     g_test_add_func("/pretrain/cell", test_cell);
     g_test_add_func("/pretrain/nothing", test_nothing_to_hide);
+    g_test_add_func("/pretrain/sensor-widths", test_sensor_widths);
     g_test_add_func("/pretrain/learns", test_learns);
     g_test_add_func("/pretrain/resume", test_resume);
     g_test_add_func("/pretrain/parts", test_parts);
