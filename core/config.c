@@ -15,7 +15,7 @@
 // ---- reading
 // -------------------------------------------------------------------------------------
 
-static bool read_fields(JsonObject *o, const SeamConfigField *fields, void *object,
+bool seam_config_read_fields(JsonObject *o, const SeamConfigField *fields, void *object,
                         const char *where, GError **error) {
     for (; fields->name; fields++) {
         int64_t value = 0;
@@ -126,49 +126,30 @@ static bool read_floats(JsonObject *o, const char *where, const char *field, int
     return true;
 }
 
-static bool read_stem(JsonObject *o, const char *where, SeamImageConfig *image, GError **error) {
+// An array of whole numbers of at least `min`, at most as `most` and `exact` say; what is absent stays as it is. Returns how many in *n.
+static bool read_wholes(JsonObject *o, const char *where, const char *field, bool required, int32_t most, bool exact, int32_t min, int32_t max,
+                        int32_t *values, int32_t *n, GError **error) {
     JsonArray *array;
-    if (!read_array(o, where, "stem", true, SEAM_MAX_STEM, false, &array, error))
+    if (!read_array(o, where, field, required, (guint)most, exact, &array, error))
         return false;
-    image->stem_layers = (int32_t)json_array_get_length(array);
-    for (int32_t i = 0; i < image->stem_layers; i++) {
+    *n = array ? (int32_t)json_array_get_length(array) : 0;
+    for (int32_t i = 0; i < *n; i++) {
         JsonNode *node = json_array_get_element(array, (guint)i);
-        int64_t width = holds(node, G_TYPE_INT64) ? json_node_get_int(node) : 0;
-        if (width < 1 || width > 8192)
-            return wrong_item(where, "stem", "whole numbers from 1 to 8192", error);
-        image->stem_width[i] = (int32_t)width;
-    }
-    return true;
-}
-
-// "columns" of recordings that name none: a whole number for each channel, or absent.
-static bool read_columns(JsonObject *o, const char *where, SeamModality *m, GError **error) {
-    JsonArray *array;
-    if (!read_array(o, where, "columns", false, (guint)m->channels, true, &array, error))
-        return false;
-    for (int32_t i = 0; array && i < m->channels; i++) {
-        JsonNode *node = json_array_get_element(array, (guint)i);
-        int64_t column = holds(node, G_TYPE_INT64) ? json_node_get_int(node) : 0;
-        if (column < 1 || column > SEAM_MAX_COLUMN)
-            return wrong_item(where, "columns", "whole numbers from 1 to 1024", error);
-        m->sensor.column[i] = (int32_t)column;
+        int64_t value = holds(node, G_TYPE_INT64) ? json_node_get_int(node) : (int64_t)min - 1;
+        if (value < min || value > max) {
+            g_autofree char *wanted = g_strdup_printf("whole numbers from %d to %d", min, max);
+            return wrong_item(where, field, wanted, error);
+        }
+        values[i] = (int32_t)value;
     }
     return true;
 }
 
 // "blocks": a number for each width of "stem", or absent.
-static bool read_blocks(JsonObject *o, const char *where, SeamImageConfig *image, GError **error) {
-    JsonArray *array;
-    if (!read_array(o, where, "blocks", false, (guint)image->stem_layers, true, &array, error))
-        return false;
-    for (int32_t i = 0; array && i < image->stem_layers; i++) {
-        JsonNode *node = json_array_get_element(array, (guint)i);
-        int64_t blocks = holds(node, G_TYPE_INT64) ? json_node_get_int(node) : -1;
-        if (blocks < 0 || blocks > SEAM_MAX_BLOCKS)
-            return wrong_item(where, "blocks", "whole numbers from 0 to 8", error);
-        image->blocks[i] = (int32_t)blocks;
-    }
-    return true;
+static bool read_stem(JsonObject *o, const char *where, SeamImageConfig *image, GError **error) {
+    int32_t n;
+    return read_wholes(o, where, "stem", true, SEAM_MAX_STEM, false, 1, 8192, image->stem_width, &image->stem_layers, error) &&
+           read_wholes(o, where, "blocks", false, image->stem_layers, true, 0, SEAM_MAX_BLOCKS, image->blocks, &n, error);
 }
 
 static bool read_features(JsonObject *o, const char *where, SeamModality *m, GError **error) {
@@ -187,12 +168,14 @@ static bool read_normalise(JsonObject *o, const char *where, SeamImageConfig *im
     return true;
 }
 
+// "columns" of recordings that name none: a number for each channel, or absent.
 static bool read_sensor(JsonObject *o, const char *where, SeamModality *m, GError **error) {
     JsonArray *names;
+    int32_t columns;
     return seam_json_double(o, where, "rate", true, 1e-3, 1e6, &m->sensor.rate, error) &&
            read_array(o, where, "channel_names", false, (guint)m->channels, true, &names, error) &&
            (!names || read_names(names, m->sensor.channel_name, "channel_names", where, error)) &&
-           read_columns(o, where, m, error) &&
+           read_wholes(o, where, "columns", false, m->channels, true, 1, SEAM_MAX_COLUMN, m->sensor.column, &columns, error) &&
            seam_json_bool(o, where, "together", false, &m->sensor.together, error) &&
            seam_config_envelope_read(o, where, &m->sensor.envelope, error);
 }
@@ -234,9 +217,8 @@ static bool read_modality(JsonObject *o, const char *where, void *object, GError
                        error) &&
            read_floats(o, where, "std", m->channels, seam_config_default_std(m->front), m->std,
                        error) &&
-           read_fields(o, seam_config_front_fields(m->front), m, where, error) &&
+           seam_config_read_fields(o, seam_config_front_fields(m->front), m, where, error) &&
            (front != SEAM_FRONT_IMAGE || (read_stem(o, where, &m->image, error) &&
-                                          read_blocks(o, where, &m->image, error) &&
                                           read_normalise(o, where, &m->image, error))) &&
            (front != SEAM_FRONT_SENSOR || read_sensor(o, where, m, error)) &&
            (front != SEAM_FRONT_FEATURES || read_features(o, where, m, error));
@@ -271,7 +253,7 @@ static bool read_task(JsonObject *o, const char *where, void *object, GError **e
         return false;
     task->patches = (int32_t)patches;
     return read_name(o, where, "name", task->name, error) &&
-           read_fields(o, seam_config_task_fields[kind], task, where, error) &&
+           seam_config_read_fields(o, seam_config_task_fields[kind], task, where, error) &&
            (kind != SEAM_TASK_LOCALISE || read_boxes(o, where, task, error));
 }
 
@@ -348,7 +330,7 @@ static bool read_config(JsonObject *o, const char *where, SeamConfig *c, GError 
     JsonArray *classes, *labels;
     int64_t windows = 0;
     if (!seam_json_known(o, where, fields, error) ||
-        !read_fields(o, seam_config_size_fields, c, where, error) ||
+        !seam_config_read_fields(o, seam_config_size_fields, c, where, error) ||
         !seam_json_bool(o, where, "router_shared_a", true, &c->router_shared_a, error) ||
         !read_mixer(o, where, c, error) ||
         !read_float(o, where, "gate_threshold", true, 1.0, &c->gate_threshold, error) ||

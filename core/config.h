@@ -153,6 +153,8 @@ bool seam_config_preset(SeamConfig *config, const char *name, GError **error);
 
 // Index of a modality, class or task by name, or -1.
 int32_t seam_config_modality(const SeamConfig *config, const char *name);
+// The first modality with that front end, or -1.
+int32_t seam_config_front(const SeamConfig *config, SeamFront front);
 int32_t seam_config_class(const SeamConfig *config, const char *name);
 int32_t seam_config_task(const SeamConfig *config, const char *name);
 

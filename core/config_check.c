@@ -119,8 +119,7 @@ float seam_config_default_std(SeamFront front) {
 // ---- checks: `where` begins the message
 // ----------------------------------------------------------
 
-G_GNUC_PRINTF(3, 4)
-static bool refuse(const char *where, GError **error, const char *format, ...) {
+bool seam_config_refuse(const char *where, GError **error, const char *format, ...) {
     va_list list;
     va_start(list, format);
     g_autofree char *text = g_strdup_vprintf(format, list);
@@ -129,22 +128,22 @@ static bool refuse(const char *where, GError **error, const char *format, ...) {
     return false;
 }
 
-static bool check_ranges(const SeamConfigField *fields, const void *object, const char *where,
-                         GError **error) {
+bool seam_config_check_fields(const SeamConfigField *fields, const void *object, const char *where,
+                              GError **error) {
     for (; fields->name; fields++) {
         int32_t value;
         memcpy(&value, (const char *)object + fields->offset, sizeof value);
         if (value < fields->min || value > fields->max)
-            return refuse(where, error, "\"%s\" is %d, must be %d to %d", fields->name, value,
+            return seam_config_refuse(where, error, "\"%s\" is %d, must be %d to %d", fields->name, value,
                           fields->min, fields->max);
     }
     return true;
 }
 
-static bool check_number(double value, double min, double max, const char *field, const char *where,
-                         GError **error) {
+bool seam_config_check_number(double value, double min, double max, const char *field,
+                              const char *where, GError **error) {
     return (value >= min && value <= max) ||
-           refuse(where, error, "\"%s\" is %g, must be %g to %g", field, value, min, max);
+           seam_config_refuse(where, error, "\"%s\" is %g, must be %g to %g", field, value, min, max);
 }
 
 // Names of modalities and tasks become parts of parameter and file names.
@@ -153,7 +152,7 @@ static bool check_plain_name(const char *name, const char *where, GError **error
     bool plain = length > 0 && length < SEAM_NAME_LENGTH;
     for (size_t i = 0; i < length; i++)
         plain = plain && (g_ascii_isalnum(name[i]) || name[i] == '-' || name[i] == '_');
-    return plain || refuse(where, error, "\"name\" must be 1 to %d letters, digits, - or _",
+    return plain || seam_config_refuse(where, error, "\"name\" must be 1 to %d letters, digits, - or _",
                            SEAM_NAME_LENGTH - 1);
 }
 
@@ -165,7 +164,7 @@ static bool check_shown_name(const char *name, const char *field, const char *wh
         length > 0 && length < SEAM_NAME_LENGTH && g_utf8_validate(name, (gssize)length, NULL);
     for (size_t i = 0; i < length; i++)
         shown = shown && (unsigned char)name[i] >= 0x20 && name[i] != 0x7F;
-    return shown || refuse(where, error,
+    return shown || seam_config_refuse(where, error,
                            "\"%s\" must hold names of 1 to %d bytes without control characters",
                            field, SEAM_NAME_LENGTH - 1);
 }
@@ -176,60 +175,60 @@ static bool check_unique(const char *names, int32_t n, size_t step, const char *
     for (int32_t i = 0; i < n; i++)
         for (int32_t j = 0; j < i; j++)
             if (strcmp(names + (size_t)i * step, names + (size_t)j * step) == 0)
-                return refuse(where, error, "\"%s\" has \"%s\" twice", field,
+                return seam_config_refuse(where, error, "\"%s\" has \"%s\" twice", field,
                               names + (size_t)i * step);
     return true;
 }
 
 static bool check_sizes(const SeamConfig *c, const char *where, GError **error) {
-    if (!check_ranges(seam_config_size_fields, c, where, error))
+    if (!seam_config_check_fields(seam_config_size_fields, c, where, error))
         return false;
     if (c->dim % c->heads != 0 || c->dim / c->heads > 128)
-        return refuse(where, error,
+        return seam_config_refuse(where, error,
                       "\"heads\" is %d, must divide \"dim\" (%d) into at most 128 each", c->heads,
                       c->dim);
     if (c->experts % c->groups != 0)
-        return refuse(where, error, "\"groups\" is %d, must divide \"experts\" (%d)", c->groups,
+        return seam_config_refuse(where, error, "\"groups\" is %d, must divide \"experts\" (%d)", c->groups,
                       c->experts);
     if (c->groups_kept > c->groups)
-        return refuse(where, error, "\"groups_kept\" is %d, must be at most \"groups\" (%d)",
+        return seam_config_refuse(where, error, "\"groups_kept\" is %d, must be at most \"groups\" (%d)",
                       c->groups_kept, c->groups);
     if (c->top_k > c->groups_kept * (c->experts / c->groups))
-        return refuse(where, error,
+        return seam_config_refuse(where, error,
                       "\"top_k\" is %d, must be at most the %d experts of the kept groups",
                       c->top_k, c->groups_kept * (c->experts / c->groups));
     for (int32_t i = 0; i < c->layers; i++)
         if (c->mixer[i] != SEAM_MIXER_GLOBAL && c->mixer[i] != SEAM_MIXER_LOCAL)
-            return refuse(where, error, "\"mixer\" of layer %d is none of \"global\", \"local\"",
+            return seam_config_refuse(where, error, "\"mixer\" of layer %d is none of \"global\", \"local\"",
                           i);
-    return check_number(c->gate_threshold, 0.0, 1.0, "gate_threshold", where, error) &&
-           check_number(c->window, 0.001, 3600.0, "window", where, error) &&
-           check_number(c->windows, 0, SEAM_MAX_WINDOWS, "windows", where, error);
+    return seam_config_check_number(c->gate_threshold, 0.0, 1.0, "gate_threshold", where, error) &&
+           seam_config_check_number(c->window, 0.001, 3600.0, "window", where, error) &&
+           seam_config_check_number(c->windows, 0, SEAM_MAX_WINDOWS, "windows", where, error);
 }
 
 static bool check_image(const SeamConfig *c, const SeamModality *m, const char *where,
                         GError **error) {
     const SeamImageConfig *image = &m->image;
     if (m->channels != 1 && m->channels != 3)
-        return refuse(where, error, "\"channels\" is %d, must be 1 (grey) or 3 (RGB)", m->channels);
+        return seam_config_refuse(where, error, "\"channels\" is %d, must be 1 (grey) or 3 (RGB)", m->channels);
     if (image->normalise_picture && m->channels != 1)
-        return refuse(where, error, "\"normalise\" is \"picture\", which needs \"channels\" 1 (grey)");
+        return seam_config_refuse(where, error, "\"normalise\" is \"picture\", which needs \"channels\" 1 (grey)");
     if (image->stem_layers < 1 || image->stem_layers > SEAM_MAX_STEM)
-        return refuse(where, error, "\"stem\" has %d widths, must have 1 to %d", image->stem_layers,
+        return seam_config_refuse(where, error, "\"stem\" has %d widths, must have 1 to %d", image->stem_layers,
                       SEAM_MAX_STEM);
     for (int32_t i = 0; i < image->stem_layers; i++)
         if (image->stem_width[i] < 1 || image->stem_width[i] > 8192)
-            return refuse(where, error, "\"stem\" has the width %d, must be 1 to 8192",
+            return seam_config_refuse(where, error, "\"stem\" has the width %d, must be 1 to 8192",
                           image->stem_width[i]);
     for (int32_t i = 0; i < image->stem_layers; i++)
         if (image->blocks[i] < 0 || image->blocks[i] > SEAM_MAX_BLOCKS)
-            return refuse(where, error, "\"blocks\" has %d, must be 0 to %d", image->blocks[i],
+            return seam_config_refuse(where, error, "\"blocks\" has %d, must be 0 to %d", image->blocks[i],
                           SEAM_MAX_BLOCKS);
     if (image->stem_width[image->stem_layers - 1] != c->dim)
-        return refuse(where, error, "\"stem\" ends with %d, must end with \"dim\" (%d)",
+        return seam_config_refuse(where, error, "\"stem\" ends with %d, must end with \"dim\" (%d)",
                       image->stem_width[image->stem_layers - 1], c->dim);
     if (image->size % (1 << image->stem_layers) != 0 || seam_modality_grid(m) > MAX_GRID)
-        return refuse(where, error, "\"size\" is %d, must be a multiple of %d and at most %d",
+        return seam_config_refuse(where, error, "\"size\" is %d, must be a multiple of %d and at most %d",
                       image->size, 1 << image->stem_layers, MAX_GRID << image->stem_layers);
     return true;
 }
@@ -250,7 +249,7 @@ static bool check_channel_names(const SeamModality *m, const char *where, GError
 static bool check_columns(const SeamModality *m, const char *where, GError **error) {
     for (int32_t i = 0; i < m->channels; i++)
         if (m->sensor.column[i] < 0 || m->sensor.column[i] > SEAM_MAX_COLUMN || (m->sensor.column[i] > 0) != (m->sensor.column[0] > 0))
-            return refuse(where, error, "\"columns\" must hold 1 to %d for each channel", SEAM_MAX_COLUMN);
+            return seam_config_refuse(where, error, "\"columns\" must hold 1 to %d for each channel", SEAM_MAX_COLUMN);
     return true;
 }
 
@@ -258,36 +257,36 @@ static bool check_sensor(const SeamConfig *c, const SeamModality *m, const char 
                          GError **error) {
     const SeamSensorConfig *s = &m->sensor;
     if (m->channels < 1 || m->channels > SEAM_MAX_CHANNELS)
-        return refuse(where, error, "\"channels\" is %d, must be 1 to %d", m->channels,
+        return seam_config_refuse(where, error, "\"channels\" is %d, must be 1 to %d", m->channels,
                       SEAM_MAX_CHANNELS);
-    if (!check_number(s->rate, 1e-3, 1e6, "rate", where, error))
+    if (!seam_config_check_number(s->rate, 1e-3, 1e6, "rate", where, error))
         return false;
     double samples = c->window * s->rate;
     if (!(samples <= MAX_SAMPLES) || !(fabs(samples - round(samples)) <= 1e-6 * samples) ||
         samples < 0.5 || (int32_t)round(samples) % s->patch != 0)
-        return refuse(where, error,
+        return seam_config_refuse(where, error,
                       "\"rate\" times \"window\" is %g samples, must be a multiple of \"patch\" "
                       "(%d), at most %d",
                       samples, s->patch, MAX_SAMPLES);
     if (!s->envelope.bands && (s->time_bins == 0 || s->patch % s->time_bins != 0))
-        return refuse(where, error, "\"time_bins\" is %d, must divide \"patch\" (%d)", s->time_bins,
+        return seam_config_refuse(where, error, "\"time_bins\" is %d, must divide \"patch\" (%d)", s->time_bins,
                       s->patch);
     if (!seam_config_envelope_check(s, where, error))
         return false;
     if (s->bands == 0 ? s->fft != 0 : s->fft < 2 || s->fft > s->patch)
-        return refuse(where, error,
+        return seam_config_refuse(where, error,
                       "\"fft\" is %d, must be 2 to \"patch\" (%d), or 0 when \"bands\" is 0",
                       s->fft, s->patch);
     if (s->bands > s->fft / 2)
-        return refuse(where, error, "\"bands\" is %d, must be at most half of \"fft\" (%d)",
+        return seam_config_refuse(where, error, "\"bands\" is %d, must be at most half of \"fft\" (%d)",
                       s->bands, s->fft);
     if (s->arc_channel >= m->channels)
-        return refuse(where, error, "\"arc_channel\" is %d, must be below \"channels\" (%d), or -1",
+        return seam_config_refuse(where, error, "\"arc_channel\" is %d, must be below \"channels\" (%d), or -1",
                       s->arc_channel, m->channels);
     int64_t tokens = (int64_t)round(samples) / s->patch * (s->together ? 1 : m->channels) *
                      (s->bands > 0 ? 2 : 1);
     if (tokens > MAX_WINDOW_TOKENS)
-        return refuse(where, error,
+        return seam_config_refuse(where, error,
                       "a window gives %" G_GINT64_FORMAT
                       " tokens, must be at most %d: take a larger \"patch\"",
                       tokens, MAX_WINDOW_TOKENS);
@@ -296,23 +295,23 @@ static bool check_sensor(const SeamConfig *c, const SeamModality *m, const char 
 
 static bool check_text(const SeamModality *m, const char *where, GError **error) {
     if (m->channels != 0)
-        return refuse(where, error, "\"channels\" is %d, must be 0 for text", m->channels);
+        return seam_config_refuse(where, error, "\"channels\" is %d, must be 0 for text", m->channels);
     if (m->text.ngram_min > m->text.ngram_max)
-        return refuse(where, error, "\"ngram_min\" is %d, must be at most \"ngram_max\" (%d)",
+        return seam_config_refuse(where, error, "\"ngram_min\" is %d, must be at most \"ngram_max\" (%d)",
                       m->text.ngram_min, m->text.ngram_max);
     return true;
 }
 
 static bool check_features(const SeamModality *m, const char *where, GError **error) {
     if (m->channels < 1 || m->channels > SEAM_MAX_FEATURES)
-        return refuse(where, error, "\"channels\" is %d, must be 1 to %d", m->channels,
+        return seam_config_refuse(where, error, "\"channels\" is %d, must be 1 to %d", m->channels,
                       SEAM_MAX_FEATURES);
     if (m->features.tokens > m->channels)
-        return refuse(where, error, "\"tokens\" is %d, must be at most \"channels\" (%d)",
+        return seam_config_refuse(where, error, "\"tokens\" is %d, must be at most \"channels\" (%d)",
                       m->features.tokens, m->channels);
     int32_t quantiles = m->features.quantiles;
     return quantiles == 0 || (quantiles >= 2 && quantiles <= MAX_QUANTILES) ||
-           refuse(where, error, "\"quantiles\" is %d, must be 2 to %d, or 0 for none", quantiles,
+           seam_config_refuse(where, error, "\"quantiles\" is %d, must be 2 to %d, or 0 for none", quantiles,
                   MAX_QUANTILES);
 }
 
@@ -334,41 +333,34 @@ static bool check_front(const SeamConfig *c, const SeamModality *m, const char *
 static bool check_modality(const SeamConfig *c, const SeamModality *m, const char *where,
                            GError **error) {
     if (m->front > SEAM_FRONT_FEATURES)
-        return refuse(where, error,
+        return seam_config_refuse(where, error,
                       "\"front\" is none of \"image\", \"sensor\", \"text\", \"features\"");
     if (!check_plain_name(m->name, where, error) ||
-        !check_ranges(seam_config_front_fields(m->front), m, where, error) ||
+        !seam_config_check_fields(seam_config_front_fields(m->front), m, where, error) ||
         !check_front(c, m, where, error))
         return false;
     if (m->delta_rank < 0 || m->delta_rank > c->dim)
-        return refuse(where, error, "\"delta_rank\" is %d, must be 0 to \"dim\" (%d)",
+        return seam_config_refuse(where, error, "\"delta_rank\" is %d, must be 0 to \"dim\" (%d)",
                       m->delta_rank, c->dim);
     for (int32_t i = 0; i < m->channels; i++)
-        if (!check_number(m->mean[i], -1e30, 1e30, "mean", where, error) ||
-            !check_number(m->std[i], 1e-20, 1e30, "std", where, error))
+        if (!seam_config_check_number(m->mean[i], -1e30, 1e30, "mean", where, error) ||
+            !seam_config_check_number(m->std[i], 1e-20, 1e30, "std", where, error))
             return false;
-    return check_number(m->arc_on, 0.0, 1e30, "arc_on", where, error);
-}
-
-static bool has_front(const SeamConfig *c, SeamFront front) {
-    for (int32_t i = 0; i < c->n_modalities; i++)
-        if (c->modality[i].front == front)
-            return true;
-    return false;
+    return seam_config_check_number(m->arc_on, 0.0, 1e30, "arc_on", where, error);
 }
 
 static bool check_boxes(const SeamConfig *c, const SeamTask *t, const char *where,
                         GError **error) {
     bool classified = false;
     if (t->boxes != SEAM_BOXES_COMPONENTS && t->boxes != SEAM_BOXES_REGRESS)
-        return refuse(where, error, "\"boxes\" is none of \"components\", \"regress\"");
+        return seam_config_refuse(where, error, "\"boxes\" is none of \"components\", \"regress\"");
     if (t->boxes == SEAM_BOXES_COMPONENTS && (t->by_class || t->good_boxes))
-        return refuse(where, error, "\"%s\" needs \"boxes\": \"regress\"",
+        return seam_config_refuse(where, error, "\"%s\" needs \"boxes\": \"regress\"",
                       t->by_class ? "by_class" : "good_boxes");
     for (const SeamTask *before = c->task; before < t; before++)
         classified = classified || before->kind == SEAM_TASK_CLASSIFY;
     return !t->by_class || classified ||
-           refuse(where, error, "\"by_class\" needs a task of kind \"classify\" before this one");
+           seam_config_refuse(where, error, "\"by_class\" needs a task of kind \"classify\" before this one");
 }
 
 // The map must fit a result.
@@ -376,45 +368,45 @@ static bool check_patches(const SeamConfig *c, const SeamTask *t, const char *wh
     if (t->patches == 0)
         return true;
     if (t->kind != SEAM_TASK_ANOMALY || t->patches < 0 || t->patches > 5 || t->patches % 2 == 0)
-        return refuse(where, error, "\"patches\" is %d, must be 1, 3 or 5 (0: none), of a task of kind \"anomaly\"", t->patches);
+        return seam_config_refuse(where, error, "\"patches\" is %d, must be 1, 3 or 5 (0: none), of a task of kind \"anomaly\"", t->patches);
     for (int32_t m = 0; m < c->n_modalities; m++)
         if (c->modality[m].front == SEAM_FRONT_IMAGE && seam_modality_grid(&c->modality[m]) > MAX_MAP)
-            return refuse(where, error, "\"patches\" needs pictures of at most %d cells each way, \"%s\" has %d", MAX_MAP, c->modality[m].name,
+            return seam_config_refuse(where, error, "\"patches\" needs pictures of at most %d cells each way, \"%s\" has %d", MAX_MAP, c->modality[m].name,
                           seam_modality_grid(&c->modality[m]));
-    return has_front(c, SEAM_FRONT_IMAGE) || refuse(where, error, "\"patches\" needs a modality with \"front\" \"image\"");
+    return seam_config_front(c, SEAM_FRONT_IMAGE) >= 0 || seam_config_refuse(where, error, "\"patches\" needs a modality with \"front\" \"image\"");
 }
 
 static bool check_task(const SeamConfig *c, const SeamTask *t, const char *where, GError **error) {
     if (!check_plain_name(t->name, where, error))
         return false;
     if (t->kind > SEAM_TASK_RUL)
-        return refuse(where, error,
+        return seam_config_refuse(where, error,
                       "\"kind\" is none of \"classify\", \"localise\", \"anomaly\", \"rul\"");
-    if (!check_ranges(seam_config_task_fields[t->kind], t, where, error))
+    if (!seam_config_check_fields(seam_config_task_fields[t->kind], t, where, error))
         return false;
     if (!check_patches(c, t, where, error))
         return false;
     if (t->rank > c->dim)
-        return refuse(where, error, "\"rank\" is %d, must be at most \"dim\" (%d)", t->rank,
+        return seam_config_refuse(where, error, "\"rank\" is %d, must be at most \"dim\" (%d)", t->rank,
                       c->dim);
     if ((t->kind == SEAM_TASK_CLASSIFY || t->kind == SEAM_TASK_LOCALISE) && c->n_classes < 2)
-        return refuse(where, error, "the task needs at least 2 names in \"classes\"");
+        return seam_config_refuse(where, error, "the task needs at least 2 names in \"classes\"");
     if (t->kind == SEAM_TASK_ANOMALY && t->neighbours > t->memory)
-        return refuse(where, error, "\"neighbours\" is %d, must be at most \"memory\" (%d)",
+        return seam_config_refuse(where, error, "\"neighbours\" is %d, must be at most \"memory\" (%d)",
                       t->neighbours, t->memory);
     if (t->kind != SEAM_TASK_LOCALISE)
         return true;
     if (t->upscale == 3)
-        return refuse(where, error, "\"upscale\" is 3, must be 1, 2 or 4");
+        return seam_config_refuse(where, error, "\"upscale\" is 3, must be 1, 2 or 4");
     if (!check_boxes(c, t, where, error))
         return false;
-    return has_front(c, SEAM_FRONT_IMAGE) ||
-           refuse(where, error, "the task needs a modality with \"front\" \"image\"");
+    return seam_config_front(c, SEAM_FRONT_IMAGE) >= 0 ||
+           seam_config_refuse(where, error, "the task needs a modality with \"front\" \"image\"");
 }
 
 static bool check_modalities(const SeamConfig *c, const char *where, GError **error) {
     if (c->n_modalities < 1 || c->n_modalities > SEAM_MAX_MODALITIES)
-        return refuse(where, error, "\"modalities\" has %d, must have 1 to %d", c->n_modalities,
+        return seam_config_refuse(where, error, "\"modalities\" has %d, must have 1 to %d", c->n_modalities,
                       SEAM_MAX_MODALITIES);
     for (int32_t i = 0; i < c->n_modalities; i++) {
         g_autofree char *place = g_strdup_printf("%s: modalities[%d]", where, i);
@@ -427,7 +419,7 @@ static bool check_modalities(const SeamConfig *c, const char *where, GError **er
 
 static bool check_label_names(const SeamConfig *c, const char *where, GError **error) {
     if (c->n_label_names < 0 || c->n_label_names > SEAM_MAX_CLASSES)
-        return refuse(where, error, "\"label_names\" has %d, must have 0 to %d", c->n_label_names,
+        return seam_config_refuse(where, error, "\"label_names\" has %d, must have 0 to %d", c->n_label_names,
                       SEAM_MAX_CLASSES);
     for (int32_t i = 0; i < c->n_label_names; i++)
         if (!check_shown_name(c->label_name[i], "label_names", where, error))
@@ -438,7 +430,7 @@ static bool check_label_names(const SeamConfig *c, const char *where, GError **e
 
 static bool check_classes(const SeamConfig *c, const char *where, GError **error) {
     if (c->n_classes < 0 || c->n_classes > SEAM_MAX_CLASSES)
-        return refuse(where, error, "\"classes\" has %d, must have 0 to %d", c->n_classes,
+        return seam_config_refuse(where, error, "\"classes\" has %d, must have 0 to %d", c->n_classes,
                       SEAM_MAX_CLASSES);
     for (int32_t i = 0; i < c->n_classes; i++)
         if (!check_shown_name(c->class_name[i], "classes", where, error))
@@ -448,7 +440,7 @@ static bool check_classes(const SeamConfig *c, const char *where, GError **error
 
 static bool check_tasks(const SeamConfig *c, const char *where, GError **error) {
     if (c->n_tasks < 0 || c->n_tasks > SEAM_MAX_TASKS)
-        return refuse(where, error, "\"tasks\" has %d, must have 0 to %d", c->n_tasks,
+        return seam_config_refuse(where, error, "\"tasks\" has %d, must have 0 to %d", c->n_tasks,
                       SEAM_MAX_TASKS);
     for (int32_t i = 0; i < c->n_tasks; i++) {
         g_autofree char *place = g_strdup_printf("%s: tasks[%d]", where, i);
@@ -513,6 +505,13 @@ static int32_t find_name(const char *names, int32_t n, size_t step, const char *
     for (int32_t i = 0; i < n; i++)
         if (strcmp(names + (size_t)i * step, name) == 0)
             return i;
+    return -1;
+}
+
+int32_t seam_config_front(const SeamConfig *config, SeamFront front) {
+    for (int32_t m = 0; m < config->n_modalities; m++)
+        if (config->modality[m].front == front)
+            return m;
     return -1;
 }
 

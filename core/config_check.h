@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// What config.c and config_check.c share: the table of the whole-number fields. Nobody else needs it.
+// What config.c, config_check.c and config_envelope.c share: tables of the whole-number fields, and how they are read and checked. Nobody else needs it.
 #pragma once
+
+#include <json-glib/json-glib.h>
 
 #include "core/config.h"
 
@@ -32,5 +34,12 @@ int32_t seam_config_most_channels(SeamFront front);
 // What a modality without "mean" and "std" has.
 float seam_config_default_mean(SeamFront front);
 float seam_config_default_std(SeamFront front);
+
+// Fills the fields from an object that must hold them all (config.c); and checks them.
+bool seam_config_read_fields(JsonObject *o, const SeamConfigField *fields, void *object, const char *where, GError **error);
+bool seam_config_check_fields(const SeamConfigField *fields, const void *object, const char *where, GError **error);
+bool seam_config_check_number(double value, double min, double max, const char *field, const char *where, GError **error);
+// Sets "WHERE: text" and returns false.
+bool seam_config_refuse(const char *where, GError **error, const char *format, ...) G_GNUC_PRINTF(3, 4);
 // The double whose shortest decimal is that of the float: 0.02, not 0.0199999996.
 double seam_config_widen(float value);

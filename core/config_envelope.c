@@ -60,13 +60,7 @@ bool seam_config_envelope_read(JsonObject *modality, const char *where, SeamEnve
             return false;
         memcpy((char *)envelope + numbers[i].offset, &(float){(float)value}, sizeof(float));
     }
-    for (const SeamConfigField *f = counts; f->name; f++) {
-        int64_t value = 0;
-        if (!seam_json_int(o, place, f->name, true, f->min, f->max, &value, error))
-            return false;
-        memcpy((char *)envelope + f->offset, &(int32_t){(int32_t)value}, sizeof(int32_t));
-    }
-    return read_orders(o, place, envelope, error);
+    return seam_config_read_fields(o, counts, envelope, place, error) && read_orders(o, place, envelope, error);
 }
 
 JsonObject *seam_config_envelope_print(const SeamEnvelopeConfig *envelope) {
@@ -87,30 +81,15 @@ JsonObject *seam_config_envelope_print(const SeamEnvelopeConfig *envelope) {
 
 // ---- what makes sense ----------------------------------------------------------------------------------------------------------
 
-G_GNUC_PRINTF(3, 4)
-static bool refuse(const char *where, GError **error, const char *format, ...) {
-    va_list list;
-    va_start(list, format);
-    g_autofree char *text = g_strdup_vprintf(format, list);
-    va_end(list);
-    g_set_error(error, SEAM_ERROR, SEAM_ERROR_VALUE, "%s: envelope: %s", where, text);
-    return false;
-}
-
 static bool check_ranges(const SeamEnvelopeConfig *e, const char *where, GError **error) {
     for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++) {
         float value;
         memcpy(&value, (const char *)e + numbers[i].offset, sizeof value);
         if (!(value >= (float)numbers[i].min && value <= (float)numbers[i].max))
-            return refuse(where, error, "\"%s\" is %g, must be %g to %g", numbers[i].name, (double)value, numbers[i].min, numbers[i].max);
+            return seam_config_refuse(where, error, "\"%s\" is %g, must be %g to %g", numbers[i].name, (double)value, numbers[i].min, numbers[i].max);
     }
-    for (const SeamConfigField *f = counts; f->name; f++) {
-        int32_t value;
-        memcpy(&value, (const char *)e + f->offset, sizeof value);
-        if (value < f->min || value > f->max)
-            return refuse(where, error, "\"%s\" is %d, must be %d to %d", f->name, value, f->min, f->max);
-    }
-    return e->n_orders >= 1 && e->n_orders <= SEAM_MAX_ORDERS ? true : refuse(where, error, "\"orders\" must have 1 to %d", SEAM_MAX_ORDERS);
+    return seam_config_check_fields(counts, e, where, error) &&
+           ((e->n_orders >= 1 && e->n_orders <= SEAM_MAX_ORDERS) || seam_config_refuse(where, error, "\"orders\" must have 1 to %d", SEAM_MAX_ORDERS));
 }
 
 // An envelope holds nothing faster than its band is wide.
@@ -118,27 +97,28 @@ static bool check_orders(const SeamEnvelopeConfig *e, double width, const char *
     for (int32_t i = 0; i < e->n_orders; i++) {
         double order = e->order[i], reach = order * e->shaft * (1 + e->tolerance) + e->background;
         if (!(order > 0 && order <= highest_order))
-            return refuse(where, error, "\"orders\" has %g, must be above 0 and at most %g", order, highest_order);
+            return seam_config_refuse(where, error, "\"orders\" has %g, must be above 0 and at most %g", order, highest_order);
         if (!(reach < width))
-            return refuse(where, error, "the order %g needs bands of more than %g Hz, they have %g: take fewer \"bands\"", order, reach, width);
+            return seam_config_refuse(where, error, "the order %g needs bands of more than %g Hz, they have %g: take fewer \"bands\"", order, reach, width);
     }
     return true;
 }
 
 bool seam_config_envelope_check(const SeamSensorConfig *sensor, const char *where, GError **error) {
     const SeamEnvelopeConfig *e = &sensor->envelope;
+    g_autofree char *place = g_strdup_printf("%s: envelope", where);
     if (e->bands == 0)
         return true;
-    if (!check_ranges(e, where, error))
+    if (!check_ranges(e, place, error))
         return false;
     double bin = sensor->rate / seam_fft_length(sensor->patch), span = (double)e->high - e->low;
     if (sensor->time_bins != 0)
-        return refuse(where, error, "\"time_bins\" is %d, must be 0: the envelope is in its place", sensor->time_bins);
+        return seam_config_refuse(place, error, "\"time_bins\" is %d, must be 0: the envelope is in its place", sensor->time_bins);
     if (!(span > 0) || e->high > sensor->rate / 2)
-        return refuse(where, error, "\"low\" to \"high\" is %g to %g Hz, must rise and end at half of \"rate\" (%g)", (double)e->low,
+        return seam_config_refuse(place, error, "\"low\" to \"high\" is %g to %g Hz, must rise and end at half of \"rate\" (%g)", (double)e->low,
                       (double)e->high, sensor->rate / 2);
     if (!(span / MAX(e->shape, e->bands) >= 2 * bin))
-        return refuse(where, error, "%d bands from %g to %g Hz are narrower than 2 bins of %g Hz: take a larger \"patch\"", MAX(e->shape, e->bands),
+        return seam_config_refuse(place, error, "%d bands from %g to %g Hz are narrower than 2 bins of %g Hz: take a larger \"patch\"", MAX(e->shape, e->bands),
                       (double)e->low, (double)e->high, bin);
-    return check_orders(e, span / e->bands, where, error);
+    return check_orders(e, span / e->bands, place, error);
 }

@@ -211,9 +211,7 @@ typedef struct {
 } Making;
 
 static bool find_modality(Making *m, const char *path, GError **error) {
-    m->modality = -1;
-    for (int32_t i = m->config->n_modalities - 1; i >= 0; i--)
-        m->modality = m->config->modality[i].front == SEAM_FRONT_SENSOR ? i : m->modality;
+    m->modality = seam_config_front(m->config, SEAM_FRONT_SENSOR);
     const SeamModality *sensor = &m->config->modality[MAX(m->modality, 0)];
     if (m->modality < 0)
         g_set_error(error, SEAM_ERROR, SEAM_ERROR_MISSING, "%s: holds engines' sensors, but the model has no sensor modality", path);

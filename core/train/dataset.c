@@ -131,15 +131,23 @@ static bool check_name(const SeamTable *t, int32_t row, const char *name, bool r
     return inside;
 }
 
-static void take_row(SeamRecord *record, const SeamConfig *config, const SeamTable *t, int32_t row, const char *name, const char *group) {
+// The record of a row; NULL when its group is excluded. group: a column, or -1 where a row is a group of its own.
+static SeamRecord *take_row(SeamDataset *d, const SeamConfig *config, const SeamDatasetOptions *options, const SeamTable *t, int32_t row, const char *name,
+                            int32_t group) {
     int32_t offset = seam_table_column(t, "clock_offset_s"); // of the video; synthetic runs know it
+    const char *in = seam_table_cell(t, row, group);
+    in = *in ? in : name;
+    if (options->exclude_group && strcmp(options->exclude_group, in) == 0)
+        return NULL;
+    SeamRecord *record = &d->record[d->n++];
     record->name = g_strdup(name);
-    record->group = g_strdup(group);
+    record->group = g_strdup(in);
     seam_record_set_label(record, config, seam_table_cell(t, row, seam_table_column(t, "label")));
     if (!seam_table_number(t, row, offset, &record->picture_offset))
         record->picture_offset = 0;
     for (int32_t c = 0; c < t->columns; c++)
         seam_record_add_field(record, t->name[c], seam_table_cell(t, row, c));
+    return record;
 }
 
 static bool take_manifest(SeamDataset *d, const SeamConfig *config, const SeamTable *t, const SeamDatasetOptions *options, GPtrArray *paths, GError **error) {
@@ -151,14 +159,11 @@ static bool take_manifest(SeamDataset *d, const SeamConfig *config, const SeamTa
     }
     d->record = g_new0(SeamRecord, t->rows + 1);
     for (int32_t r = 0; r < t->rows; r++) {
-        const char *name = seam_table_cell(t, r, run), *in = seam_table_cell(t, r, group);
+        const char *name = seam_table_cell(t, r, run);
         if (!check_name(t, r, name, d->kind == SEAM_DATA_RUNS, error))
             return false;
-        in = *in ? in : name;
-        if (options->exclude_group && strcmp(options->exclude_group, in) == 0)
-            continue;
-        take_row(&d->record[d->n++], config, t, r, name, in);
-        g_ptr_array_add(paths, g_build_filename(d->path, name, NULL));
+        if (take_row(d, config, options, t, r, name, group))
+            g_ptr_array_add(paths, g_build_filename(d->path, name, NULL));
     }
     return true;
 }
@@ -207,13 +212,9 @@ static bool take_index(SeamDataset *d, const SeamConfig *config, const SeamTable
                         f->matrix.rows - 1);
             return false;
         }
-        const char *name = seam_table_cell(t, r, run >= 0 ? run : row), *in = seam_table_cell(t, r, group);
-        in = *in ? in : name;
-        if (options->exclude_group && strcmp(options->exclude_group, in) == 0)
-            continue;
-        SeamRecord *record = &d->record[d->n++];
-        take_row(record, config, t, r, name, in);
-        seam_feature_folder_take(f, config, (int32_t)number, record);
+        SeamRecord *record = take_row(d, config, options, t, r, seam_table_cell(t, r, run >= 0 ? run : row), group);
+        if (record)
+            seam_feature_folder_take(f, config, (int32_t)number, record);
     }
     return true;
 }
@@ -229,13 +230,6 @@ static bool read_features(SeamDataset *d, const SeamConfig *config, const SeamDa
 }
 
 // ---- pictures ------------------------------------------------------------------------------------------------------------------
-
-static int32_t picture_modality(const SeamConfig *config) {
-    int32_t m = seam_config_modality(config, "photo");
-    for (int32_t i = 0; i < config->n_modalities && m < 0; i++)
-        m = config->modality[i].front == SEAM_FRONT_IMAGE ? i : -1;
-    return m;
-}
 
 // Pictures may have a manifest too, one that names their files: its columns become fields, and its groups theirs.
 static bool take_picture_rows(SeamDataset *d, const SeamImageFolder *images, const SeamTable *t, const char *own_column, GError **error) {
@@ -273,7 +267,7 @@ static bool read_picture_manifest(SeamDataset *d, const SeamImageFolder *images,
 }
 
 static bool read_pictures(SeamDataset *d, const SeamConfig *config, const SeamDatasetOptions *options, GError **error) {
-    int32_t modality = picture_modality(config);
+    int32_t photo = seam_config_modality(config, "photo"), modality = photo >= 0 ? photo : seam_config_front(config, SEAM_FRONT_IMAGE);
     if (modality < 0) {
         g_set_error(error, SEAM_ERROR, SEAM_ERROR_MISSING, "%s: holds pictures, but the model has no picture modality; use another model or folder", d->path);
         return false;

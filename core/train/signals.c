@@ -202,13 +202,11 @@ static bool read_samples(const SeamModality *m, const SeamReadOptions *options, 
 }
 
 bool seam_signal_read(const SeamConfig *config, const SeamReadOptions *options, const char *path, SeamRecord *record, GError **error) {
-    int32_t m = 0;
+    int32_t m = seam_config_front(config, SEAM_FRONT_SENSOR);
     double rate = 0;
     float *x = NULL;
     int64_t n = 0;
-    while (m < config->n_modalities && config->modality[m].front != SEAM_FRONT_SENSOR)
-        m++;
-    if (m == config->n_modalities) {
+    if (m < 0) {
         g_set_error(error, SEAM_ERROR, SEAM_ERROR_MISSING, "%s: a recording, but the model has no sensor modality; use another model or folder", path);
         return false;
     }
