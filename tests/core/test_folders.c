@@ -11,6 +11,7 @@
 #include "core/train/dataset.h"
 #include "core/train/numpy.h"
 #include "core/train/signals.h"
+#include "tests/remove.h"
 
 enum { SENSOR, RATE = 10, WINDOW = 2 };
 
@@ -317,16 +318,6 @@ static void test_real(void) {
     seam_dataset_free(d);
 }
 
-static void remove_all(const char *path) {
-    GDir *dir = g_dir_open(path, 0, NULL);
-    for (const char *name; dir && (name = g_dir_read_name(dir));) {
-        g_autofree char *inner = g_build_filename(path, name, NULL);
-        remove_all(inner);
-    }
-    g_clear_pointer(&dir, g_dir_close);
-    g_remove(path);
-}
-
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     folder = g_dir_make_tmp("seam-folders-XXXXXX", NULL);
@@ -342,7 +333,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/folders/bad-features", test_bad_features);
     g_test_add_func("/folders/real", test_real);
     int status = g_test_run();
-    remove_all(folder);
+    remove_tree(folder);
     g_free(folder);
     return status;
 }

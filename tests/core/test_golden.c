@@ -8,12 +8,11 @@
 
 #include "core/model.h"
 #include "tests/core/differences.h"
+#include "tests/core/golden.h"
 #include "tests/core/small_model.h"
 
 enum { WINDOWS = 3, STREAMS = 4, LAYERS = 2, EXPERTS_A_TOKEN = 2, MOST_INPUTS = 3 };
 enum { CLASSIFY = 0, LOCALISE = 1, ANOMALY = 2 };
-
-static const double tolerance = 1e-4; // of the norm of a difference against the norm of what the twin says
 
 // When the inputs come: as in golden.py.
 static const double times[STREAMS][MOST_INPUTS] = {{0.25, 1.5, 2.5}, {0.25, 4.75}, {0, 2}, {0.5, 2.75}};
@@ -45,27 +44,6 @@ typedef struct {
 
 // ---- the file ---------------------------------------------------------------------------------------------------------------
 
-static float *values(const Golden *g, const char *name, size_t size) {
-    const SeamArray *array = seam_safetensors_find(g->file, name);
-    if (!array || array->size != size)
-        g_error("%s: %zu values in the file, %zu here", name, array ? array->size : 0, size);
-    float *x = g_new(float, size);
-    g_assert_true(seam_array_to_f32(g->file, array, x, NULL));
-    return x;
-}
-
-static void compare(const Golden *g, const char *prefix, const char *name, size_t size, const float *got) {
-    g_autofree char *full = g_strconcat(prefix, name, NULL);
-    g_autofree float *want = values(g, full, size);
-    double error = 0, norm = 0;
-    for (size_t i = 0; i < size; i++) {
-        error += ((double)got[i] - want[i]) * ((double)got[i] - want[i]);
-        norm += (double)want[i] * want[i];
-    }
-    if (!(sqrt(error) <= tolerance * fmax(sqrt(norm), 1e-2)))
-        g_error("%s: the difference has norm %g, the twin's values %g", full, sqrt(error), sqrt(norm));
-}
-
 static void load_params(Golden *g) {
     GPtrArray *tensors = g->model->params->tensors;
     int32_t stored = 0;
@@ -75,7 +53,7 @@ static void load_params(Golden *g) {
     for (guint i = 0; i < tensors->len; i++) {
         SeamTensor *t = g_ptr_array_index(tensors, i);
         g_autofree char *name = g_strconcat("param.", t->name, NULL);
-        g_autofree float *x = values(g, name, t->size);
+        g_autofree float *x = golden_values(g->file, "", name, t->size);
         const SeamArray *array = seam_safetensors_find(g->file, name);
         g_assert_cmpmem(array->shape, t->rank * sizeof(int32_t), t->shape, t->rank * sizeof(int32_t));
         memcpy(t->data, x, t->size * sizeof *x);
@@ -85,11 +63,8 @@ static void load_params(Golden *g) {
 static void setup(Golden *g, const SeamKernels *kernels) {
     SeamConfig config;
     GError *error = NULL;
-    const char *root = g_getenv("SEAM_SOURCE_ROOT");
-    g_autofree char *path = g_build_filename(root ? root : ".", "tests", "golden", "golden.safetensors", NULL);
-    g->file = seam_safetensors_read(path, &error);
-    g_assert_no_error(error);
-    g_assert_true(seam_config_parse(&config, seam_safetensors_metadata(g->file, "config"), path, &error));
+    g->file = golden_open("golden.safetensors");
+    g_assert_true(seam_config_parse(&config, seam_safetensors_metadata(g->file, "config"), "golden", &error));
     g_assert_no_error(error);
     g->balance = (float)g_ascii_strtod(seam_safetensors_metadata(g->file, "balance"), NULL);
     g->model = seam_model_new(&config, true, 1, &error);
@@ -113,7 +88,7 @@ static void embed_images(Golden *g, int32_t m, SeamTokens *out, SeamImageEmbedSa
     const SeamModality *modality = &g->model->config.modality[m];
     size_t bytes = (size_t)inputs[m] * modality->image.size * modality->image.size * modality->channels;
     g_autofree char *name = g_strconcat("input.", modality->name, NULL);
-    g_autofree float *x = values(g, name, bytes);
+    g_autofree float *x = golden_values(g->file, "", name, bytes);
     g_autofree uint8_t *pixels = g_malloc(bytes);
     for (size_t i = 0; i < bytes; i++)
         pixels[i] = (uint8_t)x[i];
@@ -125,7 +100,7 @@ static void embed_windows(Golden *g, int32_t m, SeamTokens *out, SeamSensorEmbed
     int32_t samples = g->model->embed[m].sensor.samples;
     size_t each = (size_t)samples * modality->channels;
     g_autofree char *name = g_strconcat("input.", modality->name, NULL);
-    g_autofree float *x = values(g, name, (size_t)inputs[m] * each);
+    g_autofree float *x = golden_values(g->file, "", name, (size_t)inputs[m] * each);
     SeamSensorWindow window[MOST_INPUTS];
     for (size_t i = 0; i < (size_t)inputs[m] * each; i++)
         x[i] = x[i] > 1e29f ? NAN : x[i]; // the file holds no NaN
@@ -154,7 +129,7 @@ static void embed(Golden *g, int32_t m, SeamTokens *out, Pass *pass, bool train)
 static void compare_routes(const Golden *g, const char *prefix, const char *name, const SeamEncoderSaved *saved) {
     size_t each = (size_t)saved->n * EXPERTS_A_TOKEN;
     g_autofree char *full = g_strconcat(prefix, name, NULL);
-    g_autofree float *want = values(g, full, LAYERS * each);
+    g_autofree float *want = golden_values(g->file, "", full, LAYERS * each);
     for (int32_t l = 0; l < LAYERS; l++)
         for (size_t i = 0; i < each; i++)
             g_assert_cmpint(saved[l].moe.index[i], ==, (int32_t)want[l * each + i]);
@@ -168,9 +143,9 @@ static void embed_and_encode(Golden *g, const char *prefix, bool train, Pass *pa
         SeamTokens *t = &pass->stream[m];
         embed(g, m, t, pass, train);
         size_t size = (size_t)t->n * t->dim;
-        compare(g, embedded, name, size, t->x);
+        golden_compare(g->file, embedded, name, size, t->x);
         assert_ok(seam_model_encode(g->model, &g->run, 0, LAYERS - 1, t, NULL, train ? pass->encoder[m] : NULL));
-        compare(g, encoded, name, size, t->x);
+        golden_compare(g->file, encoded, name, size, t->x);
         if (train)
             compare_routes(g, routes, name, pass->encoder[m]);
     }
@@ -183,13 +158,13 @@ static void run_tasks(Golden *g, const char *prefix, bool train, Pass *pass) {
     uint32_t scored[WINDOWS];
     SeamModel *m = g->model;
     assert_ok(seam_classify_forward(&m->task[CLASSIFY].classify, &g->run, &pass->fused, &evidence, train ? &pass->classify : NULL));
-    compare(g, prefix, "logits", (size_t)WINDOWS * m->config.n_classes, evidence.logits);
-    compare(g, prefix, "contributions", (size_t)WINDOWS * STREAMS * m->config.n_classes, evidence.contributions);
+    golden_compare(g->file, prefix, "logits", (size_t)WINDOWS * m->config.n_classes, evidence.logits);
+    golden_compare(g->file, prefix, "contributions", (size_t)WINDOWS * STREAMS * m->config.n_classes, evidence.contributions);
     assert_ok(seam_localise_forward(&m->task[LOCALISE].localise, &g->run, &pass->fused, &map, train ? &pass->localise : NULL));
-    compare(g, prefix, "heat", map.size, map.logits);
+    golden_compare(g->file, prefix, "heat", map.size, map.logits);
     pass->heat = map.size;
     assert_ok(seam_anomaly_forward(&m->task[ANOMALY].anomaly, &g->run, &pass->fused, distance, scored));
-    compare(g, prefix, "distance", WINDOWS * STREAMS, distance);
+    golden_compare(g->file, prefix, "distance", WINDOWS * STREAMS, distance);
 }
 
 static void forward(Golden *g, const char *prefix, bool train, Pass *pass) {
@@ -197,7 +172,7 @@ static void forward(Golden *g, const char *prefix, bool train, Pass *pass) {
     embed_and_encode(g, prefix, train, pass);
     SeamTokens all = lay_together(&g->arena, &g->model->config, STREAMS, pass->stream, pass->window_of);
     assert_ok(seam_model_fuse(g->model, &g->run, &all, WINDOWS, pass->window_of, window_time, &pass->fused, train ? &pass->fusion : NULL));
-    compare(g, prefix, "fused", (size_t)pass->fused.n * pass->fused.dim, pass->fused.x);
+    golden_compare(g->file, prefix, "fused", (size_t)pass->fused.n * pass->fused.dim, pass->fused.x);
     run_tasks(g, prefix, train, pass);
 }
 
@@ -207,8 +182,8 @@ static void forward(Golden *g, const char *prefix, bool train, Pass *pass) {
 static float *tasks_backward(Golden *g, Pass *pass) {
     size_t size = (size_t)pass->fused.n * pass->fused.dim;
     float *sum = SEAM_NEW(&g->arena, float, size), *dx = SEAM_NEW(&g->arena, float, size);
-    g_autofree float *dlogits = values(g, "weight.logits", (size_t)WINDOWS * g->model->config.n_classes);
-    g_autofree float *dheat = values(g, "weight.heat", pass->heat);
+    g_autofree float *dlogits = golden_values(g->file, "", "weight.logits", (size_t)WINDOWS * g->model->config.n_classes);
+    g_autofree float *dheat = golden_values(g->file, "", "weight.heat", pass->heat);
     assert_ok(seam_classify_backward(&g->model->task[CLASSIFY].classify, &g->run, &pass->classify, dlogits, sum));
     assert_ok(seam_localise_backward(&g->model->task[LOCALISE].localise, &g->run, &pass->localise, dheat, dx));
     assert_ok(g->run.kernels->add(size, dx, sum));
@@ -228,7 +203,7 @@ static void backward(Golden *g, Pass *pass) {
         else
             assert_ok(seam_model_embed_texts_backward(g->model, &g->run, m, &pass->embed[m].text, at));
     }
-    compare(g, "", "balance", 1, &(float){(float)balance});
+    golden_compare(g->file, "", "balance", 1, &(float){(float)balance});
 }
 
 // ---- tests ------------------------------------------------------------------------------------------------------------------
@@ -247,7 +222,7 @@ static void test_training(const void *data) {
     backward(&g, pass);
     for (guint i = 0; i < g.model->params->tensors->len; i++) {
         const SeamTensor *t = g_ptr_array_index(g.model->params->tensors, i);
-        compare(&g, "grad.", t->name, t->size, t->grad);
+        golden_compare(g.file, "grad.", t->name, t->size, t->grad);
     }
     g_free(pass);
     teardown(&g);

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "core/boxes.h"
-#include "core/safetensors.h"
 #include "core/train/losses_boxes.h"
+#include "tests/core/golden.h"
 
 enum { SIDE = 8, CELLS = SIDE * SIDE, CLASSES = 3, SIZE = (CLASSES + SEAM_BOX_SIDES) * CELLS, TRUE_BOXES = 4, MOST = CLASSES * CELLS, ROW = 6 };
 
@@ -27,11 +27,8 @@ static float *values(const Fixture *f, const char *name, size_t *size) {
 }
 
 static void setup(Fixture *f, gconstpointer data) {
-    g_autofree char *path = g_build_filename(g_getenv("SEAM_SOURCE_ROOT"), "tests", "golden", "boxes.safetensors", NULL);
-    g_autoptr(GError) error = NULL;
     size_t size;
-    f->file = seam_safetensors_read(path, &error);
-    g_assert_no_error(error);
+    f->file = golden_open("boxes.safetensors");
     g_autofree float *maps = values(f, "maps", &size);
     g_assert_cmpuint(size, ==, SIZE);
     memcpy(f->maps, maps, sizeof f->maps);

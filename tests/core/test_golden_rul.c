@@ -8,32 +8,11 @@
 
 #include "core/model.h"
 #include "tests/core/differences.h"
+#include "tests/core/golden.h"
 
 enum { WINDOWS = 3, SAMPLES = 32, CHANNELS = 3, LEVELS = 3 };
 
 static const double lives[WINDOWS] = {12.5, 37, 90}, times[WINDOWS] = {0, 2, 4}, levels[LEVELS] = {0.05, 0.5, 0.95};
-static const double tolerance = 1e-4; // of the norm of a difference against the norm of what the twin says
-
-static float *values(const SeamSafetensors *file, const char *name, size_t size) {
-    const SeamArray *array = seam_safetensors_find(file, name);
-    if (!array || array->size != size)
-        g_error("%s: %zu values in the file, %zu here", name, array ? array->size : 0, size);
-    float *x = g_new(float, size);
-    g_assert_true(seam_array_to_f32(file, array, x, NULL));
-    return x;
-}
-
-static void compare(const SeamSafetensors *file, const char *prefix, const char *name, size_t size, const float *got) {
-    g_autofree char *full = g_strconcat(prefix, name, NULL);
-    g_autofree float *want = values(file, full, size);
-    double error = 0, norm = 0;
-    for (size_t i = 0; i < size; i++) {
-        error += ((double)got[i] - want[i]) * ((double)got[i] - want[i]);
-        norm += (double)want[i] * want[i];
-    }
-    if (!(sqrt(error) <= tolerance * fmax(sqrt(norm), 1e-2)))
-        g_error("%s: the difference has norm %g, the twin's values %g", full, sqrt(error), sqrt(norm));
-}
 
 static SeamModel *load(const SeamSafetensors *file) {
     SeamConfig config;
@@ -45,7 +24,7 @@ static SeamModel *load(const SeamSafetensors *file) {
     for (guint i = 0; i < model->params->tensors->len; i++) {
         SeamTensor *t = g_ptr_array_index(model->params->tensors, i);
         g_autofree char *name = g_strconcat("param.", t->name, NULL);
-        g_autofree float *x = values(file, name, t->size);
+        g_autofree float *x = golden_values(file, "", name, t->size);
         memcpy(t->data, x, t->size * sizeof *x);
     }
     return model;
@@ -65,11 +44,11 @@ static void run_model(const SeamSafetensors *file, const SeamModel *m, SeamRun *
     for (int32_t w = 0; w < WINDOWS; w++)
         window[w] = (SeamSensorWindow){.time = times[w], .samples = SAMPLES, .x = x + w * SAMPLES * CHANNELS, .valid = SAMPLES};
     assert_ok(seam_model_embed_windows(m, run, 0, WINDOWS, window, &tokens, &embed));
-    compare(file, "", "embedded", (size_t)tokens.n * tokens.dim, tokens.x);
+    golden_compare(file, "", "embedded", (size_t)tokens.n * tokens.dim, tokens.x);
     assert_ok(seam_model_encode(m, run, 0, 0, &tokens, NULL, &encoder));
     assert_ok(seam_model_fuse(m, run, &tokens, WINDOWS, window_of, times, &fused, &fusion));
     assert_ok(seam_classify_forward(&task->evidence, run, &fused, &out, &classify));
-    compare(file, "", "logits", (size_t)WINDOWS * task->bins, out.logits);
+    golden_compare(file, "", "logits", (size_t)WINDOWS * task->bins, out.logits);
     float mean[WINDOWS], quantile[WINDOWS * LEVELS], *dx = SEAM_NEW(run->arena, float, (size_t)fused.n * fused.dim), *din = SEAM_NEW(run->arena, float, (size_t)fused.n * fused.dim);
     g_autofree float *dlogits = g_new(float, WINDOWS * task->bins);
     for (int32_t w = 0; w < WINDOWS; w++) {
@@ -77,9 +56,9 @@ static void run_model(const SeamSafetensors *file, const SeamModel *m, SeamRun *
         for (int32_t l = 0; l < LEVELS; l++)
             quantile[w * LEVELS + l] = (float)seam_survival_quantile(task, out.logits + w * task->bins, levels[l]);
     }
-    compare(file, "", "mean", WINDOWS, mean);
-    compare(file, "", "quantile", WINDOWS * LEVELS, quantile);
-    compare(file, "", "loss", 1, &(float){(float)seam_survival_loss(task, WINDOWS, out.logits, lives, 1, dlogits)});
+    golden_compare(file, "", "mean", WINDOWS, mean);
+    golden_compare(file, "", "quantile", WINDOWS * LEVELS, quantile);
+    golden_compare(file, "", "loss", 1, &(float){(float)seam_survival_loss(task, WINDOWS, out.logits, lives, 1, dlogits)});
     double balance = 0;
     assert_ok(seam_classify_backward(&task->evidence, run, &classify, dlogits, dx));
     assert_ok(seam_model_fuse_backward(m, run, &fusion, dx, din));
@@ -88,23 +67,19 @@ static void run_model(const SeamSafetensors *file, const SeamModel *m, SeamRun *
 }
 
 static void test_twin(const void *data) {
-    const char *root = g_getenv("SEAM_SOURCE_ROOT");
-    g_autofree char *path = g_build_filename(root ? root : ".", "tests", "golden", "rul.safetensors", NULL);
-    GError *error = NULL;
-    SeamSafetensors *file = seam_safetensors_read(path, &error);
-    g_assert_no_error(error);
+    SeamSafetensors *file = golden_open("rul.safetensors");
     SeamModel *model = load(file);
     SeamArena arena;
     g_assert_true(seam_arena_init(&arena, 4 << 20));
     SeamRun run = {data ? seam_kernels_cpu() : seam_kernels_ref(), &arena};
-    g_autofree float *x = values(file, "input", WINDOWS * SAMPLES * CHANNELS);
+    g_autofree float *x = golden_values(file, "", "input", WINDOWS * SAMPLES * CHANNELS);
     for (int32_t i = 0; i < WINDOWS * SAMPLES * CHANNELS; i++)
         x[i] = x[i] > 1e29f ? NAN : x[i]; // the file holds no NaN
     seam_params_zero_grad(model->params);
     run_model(file, model, &run, x);
     for (guint i = 0; i < model->params->tensors->len; i++) {
         const SeamTensor *t = g_ptr_array_index(model->params->tensors, i);
-        compare(file, "grad.", t->name, t->size, t->grad);
+        golden_compare(file, "grad.", t->name, t->size, t->grad);
     }
     seam_model_free(model);
     seam_safetensors_free(file);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/train/image_folder.h"
+#include "tests/remove.h"
 
 typedef struct {
     char *path;
@@ -17,18 +18,8 @@ static void setup(Fixture *f, gconstpointer data) {
     g_assert_no_error(error);
 }
 
-static void remove_all(const char *path) {
-    GDir *dir = g_dir_open(path, 0, NULL);
-    for (const char *name; dir && (name = g_dir_read_name(dir));) {
-        g_autofree char *inner = g_build_filename(path, name, NULL);
-        remove_all(inner);
-    }
-    g_clear_pointer(&dir, g_dir_close);
-    g_remove(path);
-}
-
 static void teardown(Fixture *f, gconstpointer data) {
-    remove_all(f->path);
+    remove_tree(f->path);
     g_free(f->path);
 }
 

@@ -11,6 +11,7 @@
 #include "core/train/finish.h"
 #include "core/train/image_folder.h"
 #include "core/train/trainer.h"
+#include "tests/remove.h"
 
 enum { W = 40, H = 30, GOOD = 12, BAD = 4 };
 
@@ -65,18 +66,8 @@ static void setup(Fixture *f, gconstpointer data) {
         write_one(f, i, true, &random);
 }
 
-static void remove_all(const char *path) {
-    GDir *dir = g_dir_open(path, 0, NULL);
-    for (const char *name; dir && (name = g_dir_read_name(dir));) {
-        g_autofree char *inner = g_build_filename(path, name, NULL);
-        remove_all(inner);
-    }
-    g_clear_pointer(&dir, g_dir_close);
-    g_remove(path);
-}
-
 static void teardown(Fixture *f, gconstpointer data) {
-    remove_all(f->folder);
+    remove_tree(f->folder);
     g_free(f->folder);
 }
 

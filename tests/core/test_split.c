@@ -2,6 +2,7 @@
 //
 // Who is held back and who is dealt out: folds that cover all groups once and evenly, columns, and groups joined by near duplicates. Records are made by hand.
 #include <glib.h>
+#include <glib/gstdio.h>
 #include <string.h>
 
 #include "core/random.h"
@@ -129,6 +130,24 @@ static void picture(SeamRecord *r, int32_t i, bool mirrored, int32_t brighter) {
     }
 }
 
+// Names from a file, whatever its line ends; one that is no record is an error that names it.
+static void test_records(Fixture *f, gconstpointer unused) {
+    g_autofree char *folder = g_dir_make_tmp("seam-split-XXXXXX", NULL), *path = g_build_filename(folder, "records.txt", NULL);
+    g_autoptr(GError) error = NULL;
+    g_assert_true(g_file_set_contents(path, "run-3\r\nrun-40\n\nrun-3\n", -1, NULL));
+    g_assert_true(seam_split_records(&f->data, path, f->part, &error));
+    g_assert_no_error(error);
+    g_assert_cmpint(count(f, SEAM_PART_HELD), ==, 2);
+    g_assert_true(f->part[3] == SEAM_PART_HELD && f->part[40] == SEAM_PART_HELD);
+    g_assert_true(g_file_set_contents(path, "run-3\nrun-400\n", -1, NULL));
+    g_assert_false(seam_split_records(&f->data, path, f->part, &error));
+    g_assert_nonnull(strstr(error->message, "run-400"));
+    g_clear_error(&error);
+    g_remove(path);
+    g_rmdir(folder);
+    g_assert_false(seam_split_records(&f->data, path, f->part, &error));
+}
+
 static void test_near_duplicates(Fixture *f, gconstpointer unused) {
     SeamConfig config = {.n_modalities = 1, .modality = {{.front = SEAM_FRONT_IMAGE, .channels = 1, .image = {.size = SIZE}}}};
     f->data.n = 8; // groups 0 0 1 1 2 2 3 3
@@ -148,6 +167,7 @@ int main(int argc, char **argv) {
     g_test_add("/split/folds", Fixture, NULL, setup, test_folds, teardown);
     g_test_add("/split/held-stay-held", Fixture, NULL, setup, test_held_stay_held, teardown);
     g_test_add("/split/hold", Fixture, NULL, setup, test_hold, teardown);
+    g_test_add("/split/records", Fixture, NULL, setup, test_records, teardown);
     g_test_add_func("/split/difference-hash", test_difference_hash);
     g_test_add("/split/near-duplicates", Fixture, NULL, setup, test_near_duplicates, teardown);
     return g_test_run();

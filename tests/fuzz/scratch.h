@@ -9,19 +9,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "tests/remove.h"
+
 static char *fuzz_folder_path;
 
-static inline void fuzz_remove(const char *path) {
-    GDir *dir = g_dir_open(path, 0, NULL);
-    for (const char *name; dir && (name = g_dir_read_name(dir));) {
-        g_autofree char *inner = g_build_filename(path, name, NULL);
-        fuzz_remove(inner);
-    }
-    g_clear_pointer(&dir, g_dir_close);
-    g_remove(path);
-}
-
-static inline void fuzz_remove_folder(void) { fuzz_remove(fuzz_folder_path); }
+static inline void fuzz_remove_folder(void) { remove_tree(fuzz_folder_path); }
 
 static inline const char *fuzz_folder(void) {
     if (!fuzz_folder_path) {

@@ -9,6 +9,7 @@
 
 #include "core/conformal.h"
 #include "core/random.h"
+#include "tests/remove.h"
 
 enum { DIM = 24, ARENA_BYTES = 16 << 20 };
 
@@ -163,21 +164,10 @@ char *test_adapter_new(const char *bundle, int32_t task, uint64_t seed)
     return file;
 }
 
-void test_remove_tree(const char *path)
-{
-    GDir *dir = g_file_test(path, G_FILE_TEST_IS_SYMLINK) ? NULL : g_dir_open(path, 0, NULL);
-    for (const char *name; dir && (name = g_dir_read_name(dir));) {
-        g_autofree char *inner = g_build_filename(path, name, NULL);
-        test_remove_tree(inner);
-    }
-    g_clear_pointer(&dir, g_dir_close);
-    g_remove(path);
-}
-
 void test_bundle_free(char *path)
 {
     g_autofree char *folder = g_path_get_dirname(path);
-    test_remove_tree(folder);
+    remove_tree(folder);
     g_free(path);
 }
 

@@ -39,7 +39,6 @@ char *test_bundle_new(uint64_t seed, TestBundleFlags flags);
 void test_bundle_free(char *path);
 // Writes an adapter file for a task of the bundle, with other values than the bundle's own; g_free the path (in the bundle's folder).
 char *test_adapter_new(const char *bundle, int32_t task, uint64_t seed);
-void test_remove_tree(const char *path);
 
 SeamModel *test_model(const char *bundle); // seam_model_load; seam_model_free it
 // Runs one call of a stage: an arena with room for anything small.

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tests/plugins/helpers.h"
+#include "tests/remove.h"
 
 static char *folder, *bundle;
 
@@ -419,7 +420,7 @@ int main(int argc, char **argv)
     g_test_add_func("/csvsrc/text-in-numbers", test_text_in_numbers);
     g_test_add_func("/csvsrc/not-set", test_not_set);
     int result = g_test_run();
-    test_remove_tree(folder);
+    remove_tree(folder);
     test_bundle_free(bundle);
     g_free(folder);
     return result;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tests/plugins/helpers.h"
+#include "tests/remove.h"
 
 static char *bundle, *folder, *csv;
 
@@ -391,7 +392,7 @@ int main(int argc, char **argv)
     g_test_add_func("/inspect/late-branch", test_late_branch);
     g_test_add_func("/inspect/wrong", test_wrong);
     int result = g_test_run();
-    test_remove_tree(folder);
+    remove_tree(folder);
     test_bundle_free(bundle);
     g_free(folder);
     g_free(csv);

@@ -6,6 +6,7 @@
 
 #include "core/sensor_window.h"
 #include "tests/plugins/helpers.h"
+#include "tests/remove.h"
 
 enum { RATE = 100, CHANNELS = 2, WINDOW = 50 }; // samples of TEST_SENSORS
 
@@ -414,7 +415,7 @@ static void test_64_channels(void)
     gst_harness_teardown(f.h);
     seam_model_free(model);
     g_free(config);
-    test_remove_tree(folder);
+    remove_tree(folder);
 }
 
 // A table of features is no stream: said so, whether it is asked for by name or all that the model has.
@@ -438,7 +439,7 @@ static void test_features(void)
     }
     seam_model_free(model);
     g_free(config);
-    test_remove_tree(folder);
+    remove_tree(folder);
 }
 
 int main(int argc, char **argv)

@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "tools/commands.h"
 #include "tools/synth/weld.h"
+#include "tests/remove.h"
 
 #include <glib/gstdio.h>
 #include <gst/gst.h>
@@ -27,19 +28,6 @@ static SeamSynthOptions small_options(const char *out)
     o.duration_min = o.duration_max = 3;
     o.jobs = 1;
     return o;
-}
-
-static void remove_tree(const char *path)
-{
-    GDir *dir = g_dir_open(path, 0, NULL);
-    const char *name;
-    while (dir != NULL && (name = g_dir_read_name(dir)) != NULL) {
-        g_autofree char *child = g_build_filename(path, name, NULL);
-        remove_tree(child);
-    }
-    if (dir != NULL)
-        g_dir_close(dir);
-    g_remove(path);
 }
 
 static SeamWeld make_weld(uint64_t seed, unsigned index)

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "core/train/finish.h"
+#include "tests/remove.h"
 
 const char tool_recipe[] =
     "{\"name\": \"tiny\", \"preset\": \"nano\", \"config\": {\"dim\": 32, \"layers\": 2, \"heads\": 2, \"experts\": 4, \"groups\": 2, "
@@ -34,16 +35,6 @@ const char *tool_folder(void) {
         folder = g_dir_make_tmp("seam-tool-XXXXXX", &error);
     g_assert_no_error(error);
     return folder;
-}
-
-static void remove_tree(const char *path) {
-    GDir *dir = g_file_test(path, G_FILE_TEST_IS_SYMLINK) ? NULL : g_dir_open(path, 0, NULL);
-    for (const char *name; dir && (name = g_dir_read_name(dir));) {
-        g_autofree char *child = g_build_filename(path, name, NULL);
-        remove_tree(child);
-    }
-    g_clear_pointer(&dir, g_dir_close);
-    g_remove(path);
 }
 
 void tool_clean(void) {
