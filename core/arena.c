@@ -44,6 +44,11 @@ bool seam_arena_reserve(SeamArena *arena, size_t capacity) {
     return arena->base != NULL;
 }
 
+bool seam_arena_grow(SeamArena *arena, size_t largest) {
+    size_t half_more = arena->capacity + arena->capacity / 2, larger = arena->peak > half_more ? arena->peak : half_more;
+    return larger <= largest && seam_arena_reserve(arena, larger);
+}
+
 void *seam_arena_alloc(SeamArena *arena, size_t count, size_t size) {
     size_t bytes, end;
     if (__builtin_mul_overflow(count, size, &bytes) || !round_up(bytes, &bytes) ||

@@ -21,6 +21,10 @@ void seam_arena_clear(SeamArena *arena);
 // Makes the capacity at least `capacity` bytes; contents are lost, so nothing may be in use.
 bool seam_arena_reserve(SeamArena *arena, size_t capacity);
 
+// After a SEAM_NO_MEMORY: makes room for the peak, and for half as much again at least, so that what failed can be done once more. False when that
+// is more than `largest` bytes, or the system has no memory. Contents are lost.
+bool seam_arena_grow(SeamArena *arena, size_t largest);
+
 // count * size bytes, not cleared; NULL when the arena is full (peak then says how much was wanted in all) or on overflow.
 void *seam_arena_alloc(SeamArena *arena, size_t count, size_t size);
 void *seam_arena_alloc0(SeamArena *arena, size_t count, size_t size);

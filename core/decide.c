@@ -31,13 +31,12 @@ static double softmax(int32_t classes, const float *logits, float *probability) 
 
 // Whether a token is the first of a picture's patches, all of which are there; side: of its grid.
 static bool begins_picture(const SeamConfig *config, const SeamTokens *tokens, int32_t token, int32_t *side) {
-    const SeamPlace *place = &tokens->place[token];
-    if (place->domain != SEAM_DOMAIN_PATCH || place->modality >= config->n_modalities || config->modality[place->modality].front != SEAM_FRONT_IMAGE)
+    int32_t modality = tokens->place[token].modality;
+    if (modality >= config->n_modalities || config->modality[modality].front != SEAM_FRONT_IMAGE)
         return false;
-    *side = seam_modality_grid(&config->modality[place->modality]);
-    int32_t end = token + *side * *side;
-    return end <= tokens->n && tokens->place[end - 1].domain == SEAM_DOMAIN_PATCH && tokens->place[end - 1].modality == place->modality &&
-           *side * *side <= SEAM_MAX_HEAT;
+    *side = seam_modality_grid(&config->modality[modality]);
+    int32_t cells = *side * *side;
+    return cells <= SEAM_MAX_HEAT && seam_tokens_patches(tokens, token, MIN(tokens->n, token + cells)) == cells;
 }
 
 // The picture whose patches together added most to the margin. Its most telling patch is as hot as the defect is probable; what speaks for good is cold.
@@ -300,7 +299,7 @@ SeamStatus seam_decide(const SeamModel *model, SeamRun *run, const SeamTokens *t
         return SEAM_OK;
     size_t mark = seam_arena_mark(run->arena);
     SeamStatus status = SEAM_OK;
-    bool heat = !maps_pictures(model, tasks);
+    bool heat = seam_config_front(&model->config, SEAM_FRONT_IMAGE) >= 0 && !maps_pictures(model, tasks);
     for (int32_t t = 0; t < model->config.n_tasks && status == SEAM_OK; t++) {
         if (tasks >> t & 1 && seam_model_task_ready(model, t))
             status = decide_task(model, t, heat, run, &one, result);

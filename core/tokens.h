@@ -35,6 +35,9 @@ typedef struct {
     SeamPlace *place;   // [n]
 } SeamTokens;
 
+// How many patches of one picture modality stand one after another from `first` on, before `end`; 0 when the first is none.
+int32_t seam_tokens_patches(const SeamTokens *tokens, int32_t first, int32_t end);
+
 // How bright or how loud: one reading of a stream's level, by which arc-on is seen and clocks are compared.
 // video, photo: mean brightness, 0 to 1. sensors: the arc channel in its own unit. sound: RMS of full scale.
 typedef struct {

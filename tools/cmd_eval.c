@@ -240,33 +240,6 @@ bool seam_eval_part(const char *path, const SeamRecipe *recipe, const char *devi
     return ok;
 }
 
-// With --records: part [n], HELD for those that the file names, a line each; NULL without. Every line must be a record.
-static bool choose_records(const char *path, const SeamDataset *data, SeamPart **part, GError **error) {
-    g_autofree char *text = NULL;
-    if (!path)
-        return true;
-    if (!g_file_get_contents(path, &text, NULL, error))
-        return false;
-    g_auto(GStrv) line = g_strsplit(g_strdelimit(text, "\r", '\n'), "\n", -1);
-    g_autoptr(GHashTable) wanted = g_hash_table_new(g_str_hash, g_str_equal);
-    for (char **l = line; *l; l++)
-        if (**l)
-            g_hash_table_add(wanted, *l);
-    *part = g_new0(SeamPart, data->n + 1);
-    for (int32_t i = 0; i < data->n; i++)
-        if (g_hash_table_contains(wanted, data->record[i].name))
-            (*part)[i] = SEAM_PART_HELD;
-    for (int32_t i = 0; i < data->n; i++)
-        g_hash_table_remove(wanted, data->record[i].name);
-    GHashTableIter left;
-    gpointer name;
-    g_hash_table_iter_init(&left, wanted);
-    if (!g_hash_table_iter_next(&left, &name, NULL))
-        return true;
-    g_set_error(error, SEAM_ERROR, SEAM_ERROR_MISSING, "%s: \"%s\" is no recording of %s", path, (char *)name, data->path);
-    return false;
-}
-
 // The model's card anew: texts of a recipe, figures of this evaluation.
 static bool write_card(const Options *o, const SeamDataset *data, const SeamEvaluation *e, const SeamConfig *config, GError **error) {
     SeamRecipe *recipe = seam_recipe_read(o->card, error);
@@ -294,8 +267,8 @@ static int evaluate(const Options *o) {
     SeamModel *model = kernels ? seam_model_acquire(o->model, &error) : NULL;
     SeamHeads *heads = model ? seam_heads_new(model, o->model, (const char *const[]){o->adapter, NULL}, NULL, &error) : NULL;
     SeamDataset *data = heads ? seam_tool_read_data(&model->config, o->data, o->video_rate, o->classes, NULL, NULL, false, &error) : NULL;
-    SeamPart *part = NULL;
-    bool ok = data && choose_records(o->records, data, &part, &error) && measure(o, heads, kernels, data, part, SEAM_PART_HELD, e, &trust, &error) &&
+    SeamPart *part = data && o->records ? g_new0(SeamPart, data->n + 1) : NULL;
+    bool ok = data && (!part || seam_split_records(data, o->records, part, &error)) && measure(o, heads, kernels, data, part, SEAM_PART_HELD, e, &trust, &error) &&
               check_judged(o, e, &error) && (!o->card || write_card(o, data, e, &model->config, &error));
     if (ok)
         print(o, data, e, &trust, &model->config);

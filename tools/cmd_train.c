@@ -100,14 +100,15 @@ static bool take_start(const Options *o, SeamRecipe *recipe, SeamModel **start, 
 }
 
 static void print_result(const Options *o, const SeamEvaluation *e) {
+    FILE *to = o->json ? stderr : stdout;
     if (e->n == 0)
-        fprintf(o->json ? stderr : stdout, "%s: written; the recipe leaves nothing to validate on\n", o->out);
+        fprintf(to, "%s: written; the recipe leaves nothing to validate on\n", o->out);
     if (e->good + e->defect > 0)
-        fprintf(o->json ? stderr : stdout, "%s: validated on %d recordings: accuracy %.3f, macro-F1 %.3f, AUROC %.3f, boxes mAP50 %.3f, calibration error %.3f\n", o->out, e->n,
-                e->by_class.accuracy, e->by_class.macro_f1, e->auroc, e->map50, e->ece);
+        fprintf(to, "%s: validated on %d recordings: accuracy %.3f, macro-F1 %.3f, AUROC %.3f, boxes mAP50 %.3f, calibration error %.3f\n", o->out,
+                e->n, e->by_class.accuracy, e->by_class.macro_f1, e->auroc, e->map50, e->ece);
     if (e->lives.n > 0)
-        fprintf(o->json ? stderr : stdout, "%s: remaining lives of %d: RMSE %.2f, PHM 2008 score %.1f, coverage %.3f, interval width %.1f\n", o->out, e->lives.n, e->lives.rmse,
-               e->lives.score, e->lives.coverage, e->lives.interval_width);
+        fprintf(to, "%s: remaining lives of %d: RMSE %.2f, PHM 2008 score %.1f, coverage %.3f, interval width %.1f\n", o->out, e->lives.n,
+                e->lives.rmse, e->lives.score, e->lives.coverage, e->lives.interval_width);
 }
 
 // "2/5" to 2 and 5.

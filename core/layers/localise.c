@@ -49,15 +49,10 @@ static int32_t patches_in(const SeamLocalise *l, const SeamLocalisePicture *p) {
 static bool whole_picture(const SeamLocalise *l, const SeamTokens *tokens, int32_t first,
                           int32_t end) {
     int32_t modality = tokens->place[first].modality;
-    if (modality >= l->modalities || l->grid[modality] == 0 ||
-        end - first < l->grid[modality] * l->grid[modality])
+    if (modality >= l->modalities || l->grid[modality] == 0)
         return false;
-    for (int32_t i = 0; i < l->grid[modality] * l->grid[modality]; i++) {
-        const SeamPlace *place = &tokens->place[first + i];
-        if (place->modality != modality || place->domain != SEAM_DOMAIN_PATCH)
-            return false;
-    }
-    return true;
+    int32_t cells = l->grid[modality] * l->grid[modality];
+    return end - first >= cells && seam_tokens_patches(tokens, first, first + cells) == cells;
 }
 
 // Fills the pictures in the order of the tokens, or only counts them (picture == NULL).

@@ -43,20 +43,13 @@ void seam_patches_clear(SeamPatches *p) {
 
 // ---- features -------------------------------------------------------------------------------------------------------------------
 
-static bool is_patch(const SeamTokens *tokens, int32_t i, int32_t modality) {
-    return tokens->place[i].domain == SEAM_DOMAIN_PATCH && tokens->place[i].modality == modality;
-}
-
 int32_t seam_patches_next(const SeamPatches *p, const SeamTokens *tokens, int32_t from) {
     for (int32_t i = from; i < tokens->n; i++) {
-        int32_t m = tokens->place[i].modality, n = 0;
-        if (m >= p->modalities || p->grid[m] == 0 || !is_patch(tokens, i, m))
-            continue;
-        while (n < p->grid[m] * p->grid[m] && i + n < tokens->n && is_patch(tokens, i + n, m))
-            n++;
-        if (n == p->grid[m] * p->grid[m])
+        int32_t m = tokens->place[i].modality, cells = m < p->modalities ? p->grid[m] * p->grid[m] : 0;
+        int32_t n = seam_tokens_patches(tokens, i, MIN(tokens->n, i + cells));
+        if (n > 0 && n == cells)
             return i;
-        i += n - 1; // a picture that was cut short
+        i += MAX(n, 1) - 1; // a picture that was cut short
     }
     return -1;
 }

@@ -230,7 +230,7 @@ static void test_modalities(const Sums *sums, Change *change, double *agrees) {
 static bool test_record(SeamEvaluator *e, Look *look, const SeamRecord *record, uint32_t only, SeamRandom *random, Change change[2], SeamDeletion *out,
                         GError **error) {
     double window = look->config->window;
-    int64_t first = (int64_t)floor(fmax(record->arc_start, 0) / window), last = (int64_t)ceil(record->arc_end / window);
+    int64_t first, end;
     uint32_t subset[1 + SEAM_MAX_MODALITIES] = {only}, present = seam_record_present(record, look->config) & only;
     g_autofree SeamWindowResult *worst = g_new0(SeamWindowResult, 1);
     Sums sums = {0};
@@ -238,7 +238,8 @@ static bool test_record(SeamEvaluator *e, Look *look, const SeamRecord *record, 
     bool ok = true;
     for (int32_t m = 0; m < look->config->n_modalities; m++)
         subset[1 + m] = present >> m & 1 ? present & ~(1u << m) : 0;
-    for (int64_t k = first; ok && k < last; k++) {
+    seam_evaluate_span(look->config, record, &first, &end);
+    for (int64_t k = first; ok && k < end; k++) {
         ok = look_at(e, look, record, (double)k * window, subset, 1 + look->config->n_modalities, error);
         const SeamWindowResult *r = &look->result[0];
         if (!ok || !look->has[0] || !r->has_classify)
@@ -318,7 +319,7 @@ bool seam_deletion(const SeamEvaluateOptions *options, const SeamDataset *data, 
     for (int32_t i = 0; ok && i < data->n; i++) {
         Change change[2] = {{NAN, NAN}, {NAN, NAN}};
         SeamRandom random = seam_random(deletion_seed, (uint64_t)i);
-        if (data->record[i].use != SEAM_USE_TRAINING && (!what->part || what->part[i] == what->which))
+        if (seam_evaluate_wants(what, data, i))
             ok = test_record(e, &look, &data->record[i], what->only, &random, change, out, error);
         for (int32_t t = 0; t < 2; t++)
             g_array_append_val(changes[t], change[t]);

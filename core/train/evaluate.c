@@ -91,8 +91,7 @@ bool seam_evaluate_window(SeamEvaluator *e, const SeamRecord *record, double sta
         e->options.change(e->options.user, e->batch);
     for (;;) {
         SeamStatus status = decide_window(e, subset, n, present, seam_record_present(record, &e->options.model->config));
-        size_t larger = MAX(e->arena.peak, e->arena.capacity + e->arena.capacity / 2);
-        if (status != SEAM_NO_MEMORY || larger > largest_arena || !seam_arena_reserve(&e->arena, larger))
+        if (status != SEAM_NO_MEMORY || !seam_arena_grow(&e->arena, largest_arena))
             return seam_status_check(status, record->name, error);
     }
 }
@@ -132,6 +131,11 @@ void seam_evaluate_close(SeamWeldTracker *t, double now, SeamVerdict *verdict) {
     seam_weld_tracker_free(t);
 }
 
+void seam_evaluate_span(const SeamConfig *config, const SeamRecord *record, int64_t *first, int64_t *end) {
+    *first = (int64_t)floor(fmax(record->arc_start, 0) / config->window);
+    *end = (int64_t)ceil(record->arc_end / config->window);
+}
+
 bool seam_evaluate_record(SeamEvaluator *e, const SeamRecord *record, const uint32_t *subset, int32_t n, SeamVerdict *verdict, GError **error) {
     double window = e->options.model->config.window;
     SeamWeldTracker *tracker[SEAM_MAX_SUBSETS];
@@ -140,15 +144,16 @@ bool seam_evaluate_record(SeamEvaluator *e, const SeamRecord *record, const uint
     e->arc_end = arc ? record->arc_end : NAN;
     for (int32_t i = 0; i < n; i++)
         tracker[i] = seam_evaluate_tracker(&e->options, record);
-    int64_t first = (int64_t)floor(fmax(record->arc_start, 0) / window), last = (int64_t)ceil(record->arc_end / window);
-    for (int64_t k = first; ok && k < last; k++) {
+    int64_t first, end;
+    seam_evaluate_span(&e->options.model->config, record, &first, &end);
+    for (int64_t k = first; ok && k < end; k++) {
         ok = seam_evaluate_window(e, record, (double)k * window, subset, n, error);
         for (int32_t i = 0; ok && i < n; i++)
             if (e->use[i])
                 seam_weld_tracker_window(tracker[i], &e->result[i]);
     }
     for (int32_t i = 0; i < n; i++)
-        seam_evaluate_close(tracker[i], (double)last * window, &verdict[i]);
+        seam_evaluate_close(tracker[i], (double)end * window, &verdict[i]);
     return ok;
 }
 
@@ -300,6 +305,10 @@ static void finish(SeamEvaluation *out, const Lists *l, Boxes *b, double recall)
     seam_pixels_figures(b->pixels, 1, &out->pixels);
 }
 
+bool seam_evaluate_wants(const SeamEvaluateWhat *what, const SeamDataset *data, int32_t i) {
+    return data->record[i].use != SEAM_USE_TRAINING && (!what->part || what->part[i] == what->which);
+}
+
 bool seam_evaluate(const SeamEvaluateOptions *options, const SeamDataset *data, const SeamEvaluateWhat *what, SeamEvaluation *out, GError **error) {
     Boxes boxes = {.config = &options->model->config, .window = options->window, .user = options->user, .out = out,
                    .found = g_array_new(FALSE, FALSE, sizeof(SeamMetricBox)), .truth = g_array_new(FALSE, FALSE, sizeof(SeamMetricBox)),
@@ -321,7 +330,7 @@ bool seam_evaluate(const SeamEvaluateOptions *options, const SeamDataset *data, 
     for (int32_t i = 0; ok && i < data->n; i++) {
         boxes.record = &data->record[i];
         boxes.index = i;
-        if (boxes.record->use != SEAM_USE_TRAINING && (!what->part || what->part[i] == what->which))
+        if (seam_evaluate_wants(what, data, i))
             ok = evaluate_one(e, what, boxes.record, &lists, &lists.judged[i], out, error);
         if (what->progress)
             what->progress(what->user, i + 1, data->n);
@@ -357,13 +366,6 @@ static void put(JsonObject *o, const char *name, double value) {
         json_object_set_double_member(o, name, value);
 }
 
-static void put_interval(JsonObject *o, const char *name, const double interval[2]) {
-    JsonArray *pair = json_array_new();
-    json_array_add_double_element(pair, interval[0]);
-    json_array_add_double_element(pair, interval[1]);
-    json_object_set_array_member(o, name, pair);
-}
-
 static void put_pixels(JsonObject *o, const SeamPixelFigures *p) {
     if (p->masked == 0)
         return;
@@ -377,8 +379,9 @@ static void put_pixels(JsonObject *o, const SeamPixelFigures *p) {
         return;
     if (!json_object_has_member(o, "interval"))
         json_object_set_object_member(o, "interval", json_object_new());
-    put_interval(json_object_get_object_member(o, "interval"), "pixel_auroc", p->auroc_interval);
-    put_interval(json_object_get_object_member(o, "interval"), "aupro", p->aupro_interval);
+    JsonObject *interval = json_object_get_object_member(o, "interval");
+    json_object_set_array_member(interval, "pixel_auroc", seam_interval_print((SeamInterval){p->auroc_interval[0], p->auroc_interval[1]}));
+    json_object_set_array_member(interval, "aupro", seam_interval_print((SeamInterval){p->aupro_interval[0], p->aupro_interval[1]}));
 }
 
 static JsonObject *decisions_object(const int32_t count[3]) {

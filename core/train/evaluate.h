@@ -31,6 +31,9 @@ typedef struct {
     void *user;
 } SeamEvaluateOptions;
 
+// The windows of a record that are judged: those of the fixed grid from number `first` on, before number `end`.
+void seam_evaluate_span(const SeamConfig *config, const SeamRecord *record, int64_t *first, int64_t *end);
+
 typedef struct SeamEvaluator SeamEvaluator;
 SeamEvaluator *seam_evaluator_new(const SeamEvaluateOptions *options, GError **error);
 void seam_evaluator_free(SeamEvaluator *e);
@@ -79,6 +82,8 @@ typedef struct {
     void *user;
 } SeamEvaluateWhat;
 
+// Whether record number i is one of them.
+bool seam_evaluate_wants(const SeamEvaluateWhat *what, const SeamDataset *data, int32_t i);
 bool seam_evaluate(const SeamEvaluateOptions *options, const SeamDataset *data, const SeamEvaluateWhat *what, SeamEvaluation *out, GError **error);
 // With the keys accuracy, macro_f1, auroc, average_precision, map50, ece, false_reject_rate, interval, promise, n and more, pixel_auroc and aupro where there are masks; what is NaN is left out.
 JsonObject *seam_evaluation_print(const SeamEvaluation *e, const SeamConfig *config);

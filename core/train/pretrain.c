@@ -78,8 +78,7 @@ static SeamStatus step(Pretrain *t) {
     for (;;) { // a batch that does not fit is done again in a larger arena
         seam_arena_release(arena, 0);
         status = forward_backward(t);
-        size_t larger = MAX(arena->peak, arena->capacity + arena->capacity / 2);
-        if (status != SEAM_NO_MEMORY || larger > largest_arena || !seam_arena_reserve(arena, larger))
+        if (status != SEAM_NO_MEMORY || !seam_arena_grow(arena, largest_arena))
             break;
     }
     for (int32_t i = 0; i < 2 && status == SEAM_OK; i++)

@@ -8,9 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/random.h"
+#include "core/train/split.h"
 
 enum { FOLDS = 5, NEWTON_STEPS = 12 };
+static const uint64_t fold_seed = 1;
 static const double ridge = 1, furthest = 4; // in standard deviations
 static const double of_gain = 0.9;           // of what the model has over chance
 
@@ -164,41 +165,6 @@ void seam_probe_fit(int32_t n, int32_t d, const double *x, int32_t classes, cons
     }
 }
 
-// ---- folds ---------------------------------------------------------------------------------------------------------------------
-
-typedef struct {
-    const char *name;
-    int32_t class_index;
-    uint64_t lot;
-} Group;
-
-static int compare_groups(gconstpointer a, gconstpointer b) {
-    const Group *x = a, *y = b;
-    if (x->class_index != y->class_index)
-        return x->class_index < y->class_index ? -1 : 1;
-    return x->lot != y->lot ? (x->lot < y->lot ? -1 : 1) : strcmp(x->name, y->name);
-}
-
-// Whole groups in turn, class by class, by lot. Returns how many folds there are; under two, nothing can be cross-validated.
-static int32_t deal_folds(const SeamDataset *data, const int32_t *class_index, int32_t *fold) {
-    g_autoptr(GHashTable) known = g_hash_table_new(g_str_hash, g_str_equal);
-    g_autoptr(GArray) groups = g_array_new(FALSE, FALSE, sizeof(Group));
-    for (int32_t i = 0; i < data->n; i++) {
-        SeamRandom random = seam_random(1, seam_random_hash(data->record[i].group));
-        Group g = {data->record[i].group, class_index[i], seam_random_bits(&random)};
-        if (class_index[i] >= 0 && g_hash_table_add(known, data->record[i].group))
-            g_array_append_val(groups, g);
-    }
-    g_array_sort(groups, compare_groups);
-    int32_t folds = MIN((int32_t)groups->len, FOLDS);
-    g_hash_table_remove_all(known);
-    for (guint g = 0; g < groups->len; g++)
-        g_hash_table_insert(known, (gpointer)g_array_index(groups, Group, g).name, GINT_TO_POINTER((gint)g % folds));
-    for (int32_t i = 0; i < data->n; i++)
-        fold[i] = class_index[i] >= 0 ? GPOINTER_TO_INT(g_hash_table_lookup(known, data->record[i].group)) : -1;
-    return folds;
-}
-
 // ---- all probes ----------------------------------------------------------------------------------------------------------------
 
 typedef struct {
@@ -251,14 +217,15 @@ static void free_probe(gpointer data) {
     g_free(data);
 }
 
-// Whether there is more than one class among them.
-static bool choose_records(const SeamDataset *data, const SeamEvaluateWhat *what, bool binary, int32_t *class_index) {
+// Whether there is more than one class among them. part [n]: held are those that are not probed.
+static bool choose_records(const SeamDataset *data, const SeamEvaluateWhat *what, bool binary, int32_t *class_index, SeamPart *part) {
     int32_t first = -1;
     bool several = false;
     for (int32_t i = 0; i < data->n; i++) {
         const SeamRecord *r = &data->record[i];
-        bool in = r->label && r->use != SEAM_USE_TRAINING && (!what->part || what->part[i] == what->which);
+        bool in = r->label && seam_evaluate_wants(what, data, i);
         class_index[i] = in ? (binary ? r->defect : r->class_index) : -1;
+        part[i] = class_index[i] >= 0 ? SEAM_PART_TRAIN : SEAM_PART_HELD;
         first = first < 0 ? class_index[i] : first;
         several = several || (class_index[i] >= 0 && class_index[i] != first);
     }
@@ -285,8 +252,9 @@ GPtrArray *seam_probe(const SeamConfig *config, const SeamDataset *data, const S
     int32_t n = data->n, all = (int32_t)features->len;
     Probing p = {.data = data, .e = e, .classes = e->classes, .class_index = g_new(int32_t, n + 1), .fold = g_new(int32_t, n + 1),
                  .said = g_new0(int32_t, n + 1), .score = g_new0(float, n + 1), .x = g_new(double, (gsize)n * MAX(all, 1) + 1)};
-    bool several = choose_records(data, what, e->binary, p.class_index);
-    p.folds = several ? deal_folds(data, p.class_index, p.fold) : 0;
+    g_autofree SeamPart *part = g_new(SeamPart, n + 1);
+    bool several = choose_records(data, what, e->binary, p.class_index, part);
+    p.folds = several ? seam_split_folds(data, FOLDS, fold_seed, part, p.fold) : 0;
     for (int32_t f = 0; f < all && p.folds > 1; f++) {
         const SeamProbeFeature *feature = features->pdata[f];
         memcpy(p.x, feature->value, (size_t)n * sizeof *p.x);

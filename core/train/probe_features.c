@@ -28,11 +28,13 @@ static double *add_feature(GPtrArray *features, char *name, bool hidden, int32_t
 void seam_probe_date(const char *text, double *day, double *clock) {
     static const char pattern[] = "(?<!\\d)((?:19|20)\\d\\d)[-_./]?(\\d\\d)[-_./]?(\\d\\d)"
                                   "(?:[T_ -]?(\\d\\d)[:_.-]?(\\d\\d)(?:[:_.-]?(\\d\\d))?)?(?!\\d)";
-    g_autoptr(GRegex) regex = g_regex_new(pattern, 0, 0, NULL);
+    static gsize regex; // compiled once for all records
+    if (g_once_init_enter(&regex))
+        g_once_init_leave(&regex, (gsize)g_regex_new(pattern, G_REGEX_OPTIMIZE, 0, NULL));
     g_autoptr(GMatchInfo) match = NULL;
     int part[6] = {0};
     *day = *clock = NAN;
-    if (!g_utf8_validate(text, -1, NULL) || !g_regex_match(regex, text, 0, &match))
+    if (!g_utf8_validate(text, -1, NULL) || !g_regex_match((GRegex *)regex, text, 0, &match))
         return;
     for (int i = 0; i < 6; i++) {
         g_autofree char *digits = g_match_info_fetch(match, i + 1);

@@ -76,7 +76,7 @@ void seam_dataset_split(const SeamDataset *dataset, double validation, double ca
             part[i] = (SeamPart)GPOINTER_TO_INT(g_hash_table_lookup(part_of, dataset->record[i].group));
 }
 
-// Each group goes to the fold with the fewest records of its class, then with the fewest of all, then to the first. Returns group -> fold, from 1.
+// Each group goes to the fold with the fewest records of its class, then with the fewest of all, then to the first. Returns group -> fold, from 0.
 static GHashTable *deal_folds(const GArray *groups, int32_t folds) {
     GHashTable *fold_of = g_hash_table_new(g_str_hash, g_str_equal);
     g_autofree int32_t *of_class = g_new0(int32_t, folds), *of_all = g_new0(int32_t, folds);
@@ -90,20 +90,29 @@ static GHashTable *deal_folds(const GArray *groups, int32_t folds) {
                 best = f;
         of_class[best] += group->size;
         of_all[best] += group->size;
-        g_hash_table_insert(fold_of, (gpointer)group->name, GINT_TO_POINTER(best + 1));
+        g_hash_table_insert(fold_of, (gpointer)group->name, GINT_TO_POINTER(best));
     }
     return fold_of;
 }
 
-bool seam_split_fold(const SeamDataset *dataset, int32_t folds, int32_t fold, uint64_t seed, SeamPart *part, GError **error) {
+int32_t seam_split_folds(const SeamDataset *dataset, int32_t folds, uint64_t seed, const SeamPart *part, int32_t *fold) {
     g_autoptr(GArray) groups = gather_groups(dataset, seed, part);
-    if ((int32_t)groups->len < folds) {
-        g_set_error(error, SEAM_ERROR, SEAM_ERROR_VALUE, "%s: %u groups cannot be dealt into %d folds; ask for fewer", dataset->path, groups->len, folds);
-        return false;
-    }
+    folds = MIN(folds, (int32_t)groups->len);
     g_autoptr(GHashTable) fold_of = deal_folds(groups, folds);
     for (int32_t i = 0; i < dataset->n; i++)
-        if (part[i] != SEAM_PART_HELD && GPOINTER_TO_INT(g_hash_table_lookup(fold_of, dataset->record[i].group)) == fold)
+        fold[i] = part[i] == SEAM_PART_HELD ? -1 : GPOINTER_TO_INT(g_hash_table_lookup(fold_of, dataset->record[i].group));
+    return folds;
+}
+
+bool seam_split_fold(const SeamDataset *dataset, int32_t folds, int32_t fold, uint64_t seed, SeamPart *part, GError **error) {
+    g_autofree int32_t *fold_of = g_new(int32_t, dataset->n + 1);
+    int32_t groups = seam_split_folds(dataset, folds, seed, part, fold_of);
+    if (groups < folds) {
+        g_set_error(error, SEAM_ERROR, SEAM_ERROR_VALUE, "%s: %d groups cannot be dealt into %d folds; ask for fewer", dataset->path, groups, folds);
+        return false;
+    }
+    for (int32_t i = 0; i < dataset->n; i++)
+        if (fold_of[i] == fold - 1)
             part[i] = SEAM_PART_HELD;
     return true;
 }
@@ -147,6 +156,28 @@ bool seam_split_hold(const SeamDataset *dataset, const char *column, const char 
     g_set_error(error, SEAM_ERROR, SEAM_ERROR_VALUE, "%s: %s \"%s\" in \"%s\"; its values are: %s", dataset->path,
                 found == 0 ? "no record has" : "nothing is left to train on, for all records are held that have", value, column, known);
     return false;
+}
+
+bool seam_split_records(const SeamDataset *dataset, const char *path, SeamPart *part, GError **error) {
+    g_autofree char *text = NULL;
+    if (!g_file_get_contents(path, &text, NULL, error))
+        return false;
+    g_auto(GStrv) line = g_strsplit(g_strdelimit(text, "\r", '\n'), "\n", -1);
+    g_autoptr(GHashTable) wanted = g_hash_table_new(g_str_hash, g_str_equal), known = g_hash_table_new(g_str_hash, g_str_equal);
+    for (char **l = line; *l; l++)
+        if (**l)
+            g_hash_table_add(wanted, *l);
+    for (int32_t i = 0; i < dataset->n; i++) {
+        g_hash_table_add(known, dataset->record[i].name);
+        if (g_hash_table_contains(wanted, dataset->record[i].name))
+            part[i] = SEAM_PART_HELD;
+    }
+    for (char **l = line; *l; l++)
+        if (**l && !g_hash_table_contains(known, *l)) {
+            g_set_error(error, SEAM_ERROR, SEAM_ERROR_MISSING, "%s: \"%s\" is no recording of %s", path, *l, dataset->path);
+            return false;
+        }
+    return true;
 }
 
 int32_t seam_split_torn(const SeamDataset *dataset, const SeamPart *part) {

@@ -270,8 +270,7 @@ static SeamStatus step(Trainer *t, const SeamTrainRun *how) {
     for (;;) {
         seam_arena_release(&t->arena, 0);
         status = forward_backward(t, how->only != NULL, &pass);
-        size_t larger = MAX(t->arena.peak, t->arena.capacity + t->arena.capacity / 2);
-        if (status != SEAM_NO_MEMORY || larger > largest_arena || !seam_arena_reserve(&t->arena, larger))
+        if (status != SEAM_NO_MEMORY || !seam_arena_grow(&t->arena, largest_arena))
             break;
     }
     if (status == SEAM_OK)
