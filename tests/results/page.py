@@ -33,11 +33,10 @@ def baselines(rows):
     """{name: [measures, ...]} over the splits; a script may hold several models."""
     found = {}
     for row in rows:
-        for script, value in row.get("baselines", {}).items():
-            alone = script.partition("--only ")[2]
-            models = value if all(isinstance(v, dict) for v in value.values()) else {script.split(" ")[0].removesuffix(".py"): value}
-            for name, measures in models.items():
-                found.setdefault(f"{name}, {alone} alone" if alone else name, []).append(measures)
+        for label, value in row.get("baselines", {}).items():
+            several = all(isinstance(v, dict) for v in value.values())
+            for model, measures in (value if several else {"": value}).items():
+                found.setdefault(", ".join(filter(None, (model, label))), []).append(measures)
     return found
 
 
@@ -58,19 +57,29 @@ def question(asked, kept):
     return f"*{asked.name}.* Longest training: {kept['seconds'] / 60:.0f} minutes.\n\n" + table(["", "n", *[NAMES[k] for k in keys]], body)
 
 
+def promise(p):
+    """A rate that was promised and what came; no promise is kept where nothing could be decided."""
+    if not p["n"]:
+        return "–"
+    came = f"{100 * p['observed']:.1f} % [{100 * p['low']:.1f}, {100 * p['high']:.1f}]"
+    return f"≤ {100 * p['promised']:g} %: {came} {'held' if p['held'] else 'broken'}" if p["with_threshold"] else "no threshold: too few were calibrated"
+
+
 def promises(kept):
-    rows = []
-    for q in kept["questions"]:
-        for r in q["rows"]:
-            p = r["measures"].get("promise")
-            if not p or "miss" not in p or "false_reject" not in p:
-                continue
-            cell = lambda m: f"≤ {100 * m['promised']:g} %: {100 * m['observed']:.1f} % [{100 * m['low']:.1f}, {100 * m['high']:.1f}] {'held' if m['held'] else 'broken'}" \
-                if m.get("observed") is not None else "–"
-            d, n = r["measures"]["decisions"], max(r["measures"]["n"], 1)
-            rows.append([r["split"], r["seed"], cell(p["false_reject"]), cell(p["miss"]), *[f"{100 * d[k] / n:.0f} %" for k in ("pass", "refer", "reject")]])
-    return "" if not rows else "\n\nPromises, and what was seen on the held part (exact 95 % interval):\n\n" + table(
-        ["split", "seed", "good rejected", "defective passed", "passed", "referred", "rejected"], rows)
+    rows, undecided = [], 0
+    for r in (r for q in kept["questions"] for r in q["rows"] if "promise" in r["measures"]):
+        p, d, n = r["measures"]["promise"], r["measures"]["decisions"], r["measures"]["n"]
+        if not p["false_reject"]["with_threshold"] and not p["miss"]["with_threshold"]:
+            undecided += n > 0 and d["refer"] == n
+            continue
+        rows.append([r["split"], r["seed"], promise(p["false_reject"]), promise(p["miss"]), *[f"{100 * d[k] / n:.0f} %" for k in ("pass", "refer", "reject")]])
+    text = ""
+    if rows:
+        text = "\n\nPromises, and what was seen on the held part (exact 95 % interval):\n\n" + table(
+            ["split", "seed", "good rejected", "defective passed", "passed", "referred", "rejected"], rows)
+    if undecided:
+        text += f"\n\nIn {undecided} trainings too few records were left to calibrate thresholds for the promised rates: all that was held is referred to a person, and no promise is tested."
+    return text
 
 
 def section(task, kept):

@@ -78,6 +78,11 @@ class Trial:
         return run([ROOT / "build/venv/bin/python", ROOT / "tests/baselines" / script, "--data", self.data, "--held", self.held(), "--seed", self.seed, *options])
 
 
+def wanted(measures, keys):
+    """What the page shows of an evaluation; the rest (confusion, classes) stays under build/."""
+    return {k: measures[k] for k in keys if k in measures}
+
+
 def measure_question(task, question, fresh, baselines):
     """Trains each split and seed; what is asked besides comes from the same models."""
     trials = [Trial(task, split, seed, fresh) for seed in question.seeds for split in question.splits]
@@ -85,14 +90,14 @@ def measure_question(task, question, fresh, baselines):
     for trial in trials:
         told = trial.train()
         seconds.append(told["seconds"])
-        row = {"split": trial.split.name, "seed": trial.seed, "measures": told["measures"]}
+        row = {"split": trial.split.name, "seed": trial.seed, "measures": wanted(told["measures"], [*question.measures, "n", "interval", "promise", "decisions"])}
         for name, options in question.also.items():
-            row[name] = trial.evaluate(*options)
+            row[name] = wanted(trial.evaluate(*options), question.measures)
         rows.append(row)
         if trial.seed == question.seeds[0]:
             pooled += lines_of(trial.lines)
             if baselines:
-                row["baselines"] = {f"{script} {' '.join(options)}".strip(): trial.baseline(script, *options) for script, *options in question.baselines}
+                row["baselines"] = {label: trial.baseline(script, *options) for label, (script, *options) in question.baselines.items()}
     together = question.pooled and len(question.splits) > 1
     return {"question": question.name, "rows": rows, "seconds": max(seconds), "intervals": stats.intervals(pooled) if together else {},
             "pooled": stats.measures(pooled) if together else {}}
