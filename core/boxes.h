@@ -20,5 +20,6 @@ SeamBox seam_boxes_of_cell(int32_t side, const float *sides, int32_t cell);
 
 // maps [classes + 4, side, side]: logits of the classes (overwritten with scores), then the sides. factor [classes] or NULL: a class's
 // scores are multiplied by it. Keeps at most `most` boxes, highest score first, ties by class and cell, none that overlaps a better one of its
-// class by more than 0.45; each is moved to where the overlapping ones of its class agree, and cut at the picture's edges. class_index is the map's number. A cell with a NaN gives no box.
+// class by more than 0.45; each is moved to where the overlapping ones of its class agree, and cut at the picture's edges. class_index is the
+// map's number. A cell with a NaN gives no box.
 int32_t seam_boxes_find(int32_t side, int32_t classes, float *maps, const float *factor, SeamBox *box, int32_t most);

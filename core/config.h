@@ -11,8 +11,9 @@
 //   "classes"     ["good", ...];  "tasks"  [{"name", "kind": "classify" | "localise" | "anomaly" | "rul", and the fields of that kind}]
 //   "label_names" ["bad", "good", ...] (may be absent)
 //   "boxes"       of localise: "components" (also when absent) | "regress"; "by_class", "good_boxes" may be absent (false)
-// "windows" (0) may be absent. A modality may leave out envelope, delta_rank (0), sparse (false), together (false), arc_on (0), quantiles (0), mean and std (0 and 1; pictures 127.5 and 64), and text its
-// channels; a picture modality "normalise", the task anomaly "patches" (0). All else must be there, and nothing else may.
+// "windows" (0) may be absent. A modality may leave out envelope, delta_rank (0), sparse (false), together (false), arc_on (0), quantiles (0),
+// mean and std (0 and 1; pictures 127.5 and 64), and text its channels; a picture modality "normalise", the task anomaly "patches" (0). All else
+// must be there, and nothing else may.
 #pragma once
 
 #include <glib.h>

@@ -85,5 +85,6 @@ typedef struct {
 // Whether record number i is one of them.
 bool seam_evaluate_wants(const SeamEvaluateWhat *what, const SeamDataset *data, int32_t i);
 bool seam_evaluate(const SeamEvaluateOptions *options, const SeamDataset *data, const SeamEvaluateWhat *what, SeamEvaluation *out, GError **error);
-// With the keys accuracy, macro_f1, auroc, average_precision, map50, ece, false_reject_rate, interval, promise, n and more, pixel_auroc and aupro where there are masks; what is NaN is left out.
+// With the keys accuracy, macro_f1, auroc, average_precision, map50, ece, false_reject_rate, interval, promise, n and more, pixel_auroc and aupro
+// where there are masks; what is NaN is left out.
 JsonObject *seam_evaluation_print(const SeamEvaluation *e, const SeamConfig *config);
