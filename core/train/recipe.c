@@ -69,6 +69,7 @@ static const Field train_fields[] = {
     {"positive", NUMBER, TRAIN(positive), 1, 1000, 4},
     {"good_only", FLAG, TRAIN(good_only), 0, 1, 0},
     {"good_share", NUMBER, TRAIN(good_share), 0, 1, 0.35},
+    {"group_power", NUMBER, TRAIN(group_power), 0, 1, 1},
     {"video_rate", NUMBER, TRAIN(video_rate), 0, 1000, 8},
     {"checkpoint_seconds", NUMBER, TRAIN(checkpoint_seconds), 0, 1e6, 60},
     {"seed", OTHER, 0, 0, 0, 0},

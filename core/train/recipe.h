@@ -38,6 +38,7 @@ typedef struct {
     double positive;                    // weight of a cell that shows a defect against one that does not
     bool good_only;                     // only records labelled good are trained on
     double good_share;                  // of the windows drawn; the rest is shared evenly by the classes
+    double group_power;                 // within a class a group is drawn in proportion to size^this: 1: every window alike; 0: every group alike
     double video_rate;                  // pictures of a video a second that are kept in memory; 0: all
     double class_weight[SEAM_MAX_CLASSES];
     double checkpoint_seconds;

@@ -12,6 +12,7 @@
 #include "core/train/feature_table.h"
 #include "core/train/losses.h"
 #include "core/train/losses_boxes.h"
+#include "core/train/lot.h"
 #include "core/train/pass.h"
 #include "core/train/pretrain.h"
 #include "core/train/schedule.h"
@@ -39,6 +40,7 @@ typedef struct {
     uint64_t lot; // names the stream of what is drawn
     int64_t pretrained; // steps of the stage before, in this run
     GArray *candidate[SEAM_MAX_CLASSES]; // of Candidate
+    double *reach[SEAM_MAX_CLASSES];     // of the candidates (core/train/lot.h); NULL: all weigh the same
     SeamTrainProgress shown;
     double loss, classify, localise, rul, balance, accuracy; // of the last step
 } Trainer;
@@ -146,6 +148,21 @@ static bool gather_candidates(Trainer *t, const SeamPart *part, GError **error) 
     return total > 0;
 }
 
+static void weigh_candidates(Trainer *t) {
+    for (int32_t c = 0; c < SEAM_MAX_CLASSES && t->recipe->train.group_power < 1; c++) {
+        int32_t n = (int32_t)t->candidate[c]->len;
+        g_autofree const char **group = g_new(const char *, n + 1);
+        for (int32_t i = 0; i < n; i++)
+            group[i] = t->data->record[g_array_index(t->candidate[c], Candidate, i).record].group;
+        t->reach[c] = seam_lot_reach(n, group, t->recipe->train.group_power);
+    }
+}
+
+static int32_t draw_index(const Trainer *t, int32_t c, SeamRandom *random) {
+    int32_t n = (int32_t)t->candidate[c]->len;
+    return t->reach[c] ? seam_lot_find(n, t->reach[c], seam_random_uniform(random)) : seam_random_below(random, n);
+}
+
 static const Candidate *draw(const Trainer *t, SeamRandom *random) {
     int32_t classes[SEAM_MAX_CLASSES], n = 0;
     bool good = seam_random_uniform(random) < t->recipe->train.good_share && t->candidate[0]->len > 0;
@@ -154,7 +171,7 @@ static const Candidate *draw(const Trainer *t, SeamRandom *random) {
             classes[n++] = c;
     int32_t c = good || n == 0 ? 0 : classes[seam_random_below(random, n)];
     const GArray *from = t->candidate[c];
-    return &g_array_index(from, Candidate, seam_random_below(random, (int32_t)from->len));
+    return &g_array_index(from, Candidate, draw_index(t, c, random));
 }
 
 static void fill_batch(Trainer *t) {
@@ -373,6 +390,7 @@ static bool prepare(Trainer *t, const SeamConfig *config, const SeamPart *part, 
     if (!(t->batch = seam_batch_new(&t->model->config, o->batch, error)) || !gather_candidates(t, part, error) ||
         !seam_optimiser_init(&t->optimiser, t->model->params, error))
         return false;
+    weigh_candidates(t);
     // A model to go on from has seen what its own steps drew.
     g_autofree char *stream = g_strconcat("train.sample", how->start ? how->start->fingerprint : "", NULL);
     t->lot = seam_random_hash(stream);
@@ -411,9 +429,11 @@ static bool pretrain(Trainer *t, const SeamPart *part, const SeamTrainRun *how, 
 }
 
 static void clear_trainer(Trainer *t) {
-    for (int32_t c = 0; c < SEAM_MAX_CLASSES; c++)
+    for (int32_t c = 0; c < SEAM_MAX_CLASSES; c++) {
         if (t->candidate[c])
             g_array_unref(t->candidate[c]);
+        g_free(t->reach[c]);
+    }
     seam_optimiser_clear(&t->optimiser);
     seam_batch_free(t->batch);
     seam_arena_clear(&t->arena);

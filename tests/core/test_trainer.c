@@ -12,6 +12,7 @@
 #include "core/train/checkpoint.h"
 #include "core/train/finish.h"
 #include "core/train/losses.h"
+#include "core/train/lot.h"
 #include "core/train/schedule.h"
 #include "core/train/split.h"
 #include "core/train/trainer.h"
@@ -514,6 +515,23 @@ static void test_checkpoint_broken(void) {
     teardown(&f);
 }
 
+// Four of one group and one of another: by power 1 each weighs the same, by 0 each group does, by 1/2 the larger one twice as much.
+static void test_lot(void) {
+    const char *const group[] = {"a", "a", "b", "a", "a"};
+    const double chance[][2] = {{1, 0.2}, {0, 0.5}, {0.5, 1.0 / 3}}; // power; of "b"
+    for (size_t k = 0; k < G_N_ELEMENTS(chance); k++) {
+        g_autofree double *reach = seam_lot_reach(5, group, chance[k][0]);
+        g_assert_cmpfloat_with_epsilon((reach[2] - reach[1]) / reach[4], chance[k][1], 1e-9);
+        g_assert_cmpfloat_with_epsilon(reach[0] / reach[4], (1 - chance[k][1]) / 4, 1e-9);
+        double begin = reach[1] / reach[4], end = reach[2] / reach[4];
+        g_assert_cmpint(seam_lot_find(5, reach, 0), ==, 0);
+        g_assert_cmpint(seam_lot_find(5, reach, begin - 1e-6), ==, 1);
+        g_assert_cmpint(seam_lot_find(5, reach, begin + 1e-6), ==, 2);
+        g_assert_cmpint(seam_lot_find(5, reach, end + 1e-6), ==, 3);
+        g_assert_cmpint(seam_lot_find(5, reach, 1 - 1e-9), ==, 4);
+    }
+}
+
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/trainer/learns", test_learns);
@@ -533,5 +551,6 @@ int main(int argc, char **argv) {
     g_test_add_func("/trainer/loss/localise", test_loss_localise);
     g_test_add_func("/trainer/checkpoint", test_checkpoint);
     g_test_add_func("/trainer/checkpoint/broken", test_checkpoint_broken);
+    g_test_add_func("/trainer/lot", test_lot);
     return g_test_run();
 }
