@@ -8,6 +8,7 @@
 
 #include "core/config_check.h"
 #include "core/config_envelope.h"
+#include "core/config_options.h"
 #include "core/error.h"
 #include "core/files.h"
 #include "core/json_text.h"
@@ -303,6 +304,15 @@ static bool read_mixer(JsonObject *o, const char *where, SeamConfig *config, GEr
     return true;
 }
 
+// Both lists in one, whose strings stay theirs. g_free it.
+static const char **join_names(const char *const *a, const char *const *b) {
+    guint n = g_strv_length((char **)a), m = g_strv_length((char **)b);
+    const char **all = g_new0(const char *, n + m + 1);
+    memcpy(all, a, n * sizeof *a);
+    memcpy(all + n, b, m * sizeof *b);
+    return all;
+}
+
 static bool read_config(JsonObject *o, const char *where, SeamConfig *c, GError **error) {
     static const char *const fields[] = {"dim",
                                          "layers",
@@ -329,13 +339,15 @@ static bool read_config(JsonObject *o, const char *where, SeamConfig *c, GError 
                                          NULL};
     JsonArray *classes, *labels;
     int64_t windows = 0;
-    if (!seam_json_known(o, where, fields, error) ||
+    g_autofree const char **known = join_names(fields, seam_config_option_names);
+    if (!seam_json_known(o, where, known, error) ||
         !seam_config_read_fields(o, seam_config_size_fields, c, where, error) ||
         !seam_json_bool(o, where, "router_shared_a", true, &c->router_shared_a, error) ||
         !read_mixer(o, where, c, error) ||
         !read_float(o, where, "gate_threshold", true, 1.0, &c->gate_threshold, error) ||
         !seam_json_double(o, where, "window", true, 0.001, 3600.0, &c->window, error) ||
         !seam_json_int(o, where, "windows", false, 0, SEAM_MAX_WINDOWS, &windows, error) ||
+        !seam_config_options_read(o, where, c, error) ||
         !read_array(o, where, "classes", true, SEAM_MAX_CLASSES, false, &classes, error) ||
         !read_names(classes, c->class_name, "classes", where, error) ||
         !read_array(o, where, "label_names", false, SEAM_MAX_CLASSES, false, &labels, error) ||
@@ -499,6 +511,7 @@ char *seam_config_print(const SeamConfig *config) {
     json_object_set_double_member(o, "window", config->window);
     if (config->windows > 0)
         json_object_set_int_member(o, "windows", config->windows);
+    seam_config_options_print(config, o);
     json_object_set_array_member(o, "modalities", modalities);
     json_object_set_array_member(o, "classes", names_array(config->class_name, config->n_classes));
     if (config->n_label_names > 0)

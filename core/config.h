@@ -4,14 +4,14 @@
 // limits below. Every field is validated when it is read, so that the rest of core may trust it.
 //
 // The JSON has the fields of the structs below by their names, with these differences:
-//   "mixer"       "local", "global", or an array of them, the last of which also holds for the layers after it
+//   "mixer"       "local", "global", "hash", "gated", "scan", or an array of them, the last of which also holds for the layers after it
 //   "modalities"  [{"name", "front": "image" | "sensor" | "text" | "features", "channels", and the fields of that front end,
 //                   "stem": [widths] for stem_layers and stem_width, "blocks": [a number a layer] (may be absent: none),
 //                   "normalise": "picture" for normalise_picture, "channel_names": [...] and "columns": [...] (may be absent)}]
 //   "classes"     ["good", ...];  "tasks"  [{"name", "kind": "classify" | "localise" | "anomaly" | "rul", and the fields of that kind}]
 //   "label_names" ["bad", "good", ...] (may be absent)
 //   "boxes"       of localise: "components" (also when absent) | "regress"; "by_class", "good_boxes" may be absent (false)
-// "windows" (0) may be absent. A modality may leave out envelope, delta_rank (0), sparse (false), together (false), arc_on (0), quantiles (0),
+// "windows" (0) may be absent, and so may the options of the architecture: 0 means that the model has none of it. A modality may leave out envelope, delta_rank (0), sparse (false), together (false), arc_on (0), quantiles (0),
 // mean and std (0 and 1; pictures 127.5 and 64), and text its channels; a picture modality "normalise", the task anomaly "patches" (0). All else
 // must be there, and nothing else may.
 #pragma once
@@ -37,7 +37,7 @@ enum {
 };
 
 typedef enum { SEAM_FRONT_IMAGE, SEAM_FRONT_SENSOR, SEAM_FRONT_TEXT, SEAM_FRONT_FEATURES } SeamFront;
-typedef enum { SEAM_MIXER_GLOBAL, SEAM_MIXER_LOCAL } SeamMixer;
+typedef enum { SEAM_MIXER_GLOBAL, SEAM_MIXER_LOCAL, SEAM_MIXER_HASH, SEAM_MIXER_GATED, SEAM_MIXER_SCAN } SeamMixer;
 typedef enum { SEAM_TASK_CLASSIFY, SEAM_TASK_LOCALISE, SEAM_TASK_ANOMALY, SEAM_TASK_RUL } SeamTaskKind;
 typedef enum { SEAM_BOXES_COMPONENTS, SEAM_BOXES_REGRESS } SeamBoxKind; // connected parts of the heat map; a box from each cell
 
@@ -133,6 +133,16 @@ typedef struct {
     int32_t fusion_layers, fusion_neighbours, fusion_width;
     double window;           // seconds of one decision
     int32_t windows;         // only so many first ones of a recording or weld are read and judged; 0: all
+    // Options of the architecture (core/config_options.c).
+    int32_t hash_bucket;     // `hash`: tokens of a bucket
+    int32_t hash_rounds;     // `hash`: times that tokens are dealt into buckets, each by hashes of its own
+    bool hash_causal;        // `hash`: a token sees none after it
+    float gated_budget;      // `gated`: share of the tokens that attend globally
+    int32_t scan_state;      // `scan`: numbers of state a channel
+    int32_t fusion_bucket;   // fusion: tokens of its hash bucket that a token attends to besides
+    int32_t bank_slots;      // memory bank: context vectors that it holds
+    int32_t bank_write;      // memory bank: vectors that a window leaves in it
+    int32_t exit_every;      // an exit head after every so many layers but the last
     int32_t n_modalities;
     SeamModality modality[SEAM_MAX_MODALITIES];
     int32_t n_classes;       // class 0 is the good one

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/config_envelope.h"
+#include "core/config_options.h"
 #include "core/error.h"
 
 enum {
@@ -82,7 +83,8 @@ const char *const seam_config_front_names[] = {
     [SEAM_FRONT_IMAGE] = "image", [SEAM_FRONT_SENSOR] = "sensor", [SEAM_FRONT_TEXT] = "text",
     [SEAM_FRONT_FEATURES] = "features", NULL};
 const char *const seam_config_mixer_names[] = {
-    [SEAM_MIXER_GLOBAL] = "global", [SEAM_MIXER_LOCAL] = "local", NULL};
+    [SEAM_MIXER_GLOBAL] = "global", [SEAM_MIXER_LOCAL] = "local", [SEAM_MIXER_HASH] = "hash",
+    [SEAM_MIXER_GATED] = "gated",   [SEAM_MIXER_SCAN] = "scan",   NULL};
 const char *const seam_config_kind_names[] = {[SEAM_TASK_CLASSIFY] = "classify",
                                               [SEAM_TASK_LOCALISE] = "localise",
                                               [SEAM_TASK_ANOMALY] = "anomaly",
@@ -198,9 +200,8 @@ static bool check_sizes(const SeamConfig *c, const char *where, GError **error) 
                       "\"top_k\" is %d, must be at most the %d experts of the kept groups",
                       c->top_k, c->groups_kept * (c->experts / c->groups));
     for (int32_t i = 0; i < c->layers; i++)
-        if (c->mixer[i] != SEAM_MIXER_GLOBAL && c->mixer[i] != SEAM_MIXER_LOCAL)
-            return seam_config_refuse(where, error, "\"mixer\" of layer %d is none of \"global\", \"local\"",
-                          i);
+        if (c->mixer[i] > SEAM_MIXER_SCAN)
+            return seam_config_refuse(where, error, "\"mixer\" of layer %d is none of \"global\", \"local\", \"hash\", \"gated\", \"scan\"", i);
     return seam_config_check_number(c->gate_threshold, 0.0, 1.0, "gate_threshold", where, error) &&
            seam_config_check_number(c->window, 0.001, 3600.0, "window", where, error) &&
            seam_config_check_number(c->windows, 0, SEAM_MAX_WINDOWS, "windows", where, error);
@@ -451,7 +452,7 @@ static bool check_tasks(const SeamConfig *c, const char *where, GError **error) 
 }
 
 bool seam_config_validate(const SeamConfig *config, const char *where, GError **error) {
-    return check_sizes(config, where, error) && check_modalities(config, where, error) &&
+    return check_sizes(config, where, error) && seam_config_options_check(config, where, error) && check_modalities(config, where, error) &&
            check_classes(config, where, error) && check_label_names(config, where, error) &&
            check_tasks(config, where, error);
 }

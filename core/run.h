@@ -10,9 +10,17 @@
 #include "core/arena.h"
 #include "kernels/kernels.h"
 
+// What of its work a run may leave out, for time's sake; all 0: nothing.
+typedef struct {
+    float merge;       // share of the tokens of each sequence that compression takes away, 0 to 0.9
+    float expert_mass; // of a token's experts the fewest whose gates sum to this, 0 to 1; 0: all top_k
+    float exit_margin; // a sequence leaves at the first exit head that is surer than this, 0 to 1; 0: none leaves early
+} SeamEffort;
+
 typedef struct {
     const SeamKernels *kernels;
     SeamArena *arena;
+    SeamEffort effort; // inference only: training does all of its work
 } SeamRun;
 
 // Leave the function with the status when it is not SEAM_OK.
