@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Finishing a model. The calibration part was never trained on and the validation part only measured; the memory comes from good welds of the training part, its
+// Finishing a model. What calibrates it was never trained on by what judges it, and the validation part is only measured; the memory comes from good welds of the training part, its
 // scale from good ones of the validation part.
 #include "core/train/finish.h"
 
@@ -10,6 +10,8 @@
 
 #include "core/card.h"
 #include "core/error.h"
+#include "core/train/split.h"
+#include "core/train/trainer.h"
 
 // ---- calibration ---------------------------------------------------------------------------------------------------------------
 
@@ -186,6 +188,29 @@ static bool calibrate_part(SeamCalibration *c, const SeamModel *model, const Sea
     return ok;
 }
 
+// Cross-conformal (Vovk 2015, "Cross-conformal predictors", sec. 2): the training part is dealt into folds by group, and each fold is scored by a model that was trained
+// without it, as the model itself was trained. So every record calibrates and every record teaches; the price is a training a fold.
+static bool cross_calibrate(SeamCalibration *c, const SeamModel *model, const SeamRecipe *recipe, const SeamDataset *data, const SeamPart *part,
+                            const SeamKernels *kernels, GError **error) {
+    const SeamTrainRun plain = {0};
+    g_autofree SeamPart *own = g_new(SeamPart, data->n + 1);
+    g_autofree int32_t *fold = g_new(int32_t, data->n + 1);
+    for (int32_t i = 0; i < data->n; i++)
+        own[i] = part[i] == SEAM_PART_TRAIN ? SEAM_PART_TRAIN : SEAM_PART_HELD;
+    int32_t folds = seam_split_folds(data, recipe->calibration_folds, recipe->train.seed, own, fold);
+    bool ok = true;
+    for (int32_t k = 0; ok && folds > 1 && k < folds; k++) {
+        SeamConfig config = model->config;
+        for (int32_t i = 0; i < data->n; i++)
+            own[i] = part[i] == SEAM_PART_TRAIN && fold[i] == k ? SEAM_PART_CALIBRATION : part[i];
+        seam_train_measure(&config, recipe->given_mean, data, own);
+        SeamModel *without = seam_train(recipe, &config, data, own, kernels, &plain, error);
+        ok = without && fit_memory(without, recipe, data, own, kernels, error) && calibrate_part(c, without, recipe, data, own, kernels, error);
+        seam_model_free(without);
+    }
+    return ok;
+}
+
 // Welds are judged by the classes where there are some, else by how far they are from good ones.
 static bool judges_by_anomaly(const SeamConfig *config) {
     bool anomaly = false;
@@ -210,7 +235,7 @@ bool seam_train_finish(SeamModel *model, const SeamRecipe *recipe, const SeamDat
     JsonObject *meta = json_object_new();
     calibration->score_is_anomaly = judges_by_anomaly(&model->config);
     bool ok = fit_memory(model, recipe, data, part, kernels, error) && calibrate_part(calibration, model, recipe, data, part, kernels, error) &&
-              calibrate_lives(calibration, model, recipe, data, part, kernels, error) &&
+              (recipe->calibration_folds == 0 || cross_calibrate(calibration, model, recipe, data, part, kernels, error)) && calibrate_lives(calibration, model, recipe, data, part, kernels, error) &&
               seam_evaluate(&options, data, &what, validation, error);
     if (ok) {
         json_object_set_string_member(meta, "name", recipe->name);

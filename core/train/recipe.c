@@ -233,10 +233,25 @@ static bool check_pattern(const char *pattern, const char *where, GError **error
     return false;
 }
 
+// Scores are calibrated in folds, lives are not.
+static bool check_folds(const SeamRecipe *r, const char *where, GError **error) {
+    bool lives = false;
+    for (int32_t t = 0; t < r->config.n_tasks; t++)
+        lives |= r->config.task[t].kind == SEAM_TASK_RUL;
+    if (!lives && r->calibration == 0 && r->calibration_folds > 1)
+        return true;
+    g_set_error(error, SEAM_ERROR, SEAM_ERROR_VALUE, "%s: \"calibration_folds\" is %d, %s", where, r->calibration_folds,
+                lives                  ? "but a task of kind \"rul\" needs a \"calibration\" part in its place"
+                : r->calibration > 0   ? "and \"calibration\" must be 0 beside it"
+                                       : "must be at least 2, or 0 for none");
+    return false;
+}
+
 static bool read_split(SeamRecipe *r, JsonObject *root, const char *where, GError **error) {
-    static const char *const names[] = {"by", "validation", "calibration", "group", "group_pattern", "near_duplicates", NULL};
+    static const char *const names[] = {"by", "validation", "calibration", "calibration_folds", "group", "group_pattern", "near_duplicates", NULL};
     const char *by = "group", *group = NULL, *pattern = NULL;
     JsonObject *split = NULL;
+    int64_t folds = 0;
     r->validation = r->calibration = 0.15;
     if (!seam_json_object(root, where, "split", false, &split, error))
         return false;
@@ -245,11 +260,15 @@ static bool read_split(SeamRecipe *r, JsonObject *root, const char *where, GErro
     if (!known_fields(split, NULL, names, where, error) || !seam_json_string(split, where, "by", false, &by, error) ||
         !seam_json_double(split, where, "validation", false, 0, 0.45, &r->validation, error) ||
         !seam_json_double(split, where, "calibration", false, 0, 0.45, &r->calibration, error) ||
+        !seam_json_int(split, where, "calibration_folds", false, 0, 100, &folds, error) ||
         !seam_json_string(split, where, "group", false, &group, error) || !seam_json_string(split, where, "group_pattern", false, &pattern, error) ||
         !seam_json_bool(split, where, "near_duplicates", false, &r->near_duplicates, error) || !check_pattern(pattern, where, error))
         return false;
     r->group = g_strdup(group);
     r->group_pattern = g_strdup(pattern);
+    r->calibration_folds = (int32_t)folds;
+    if (folds > 0 && !check_folds(r, where, error))
+        return false;
     if (strcmp(by, "group") != 0) {
         g_set_error(error, SEAM_ERROR, SEAM_ERROR_UNSUPPORTED, "%s: split \"by\" is \"%s\", must be \"group\"", where, by);
         return false;

@@ -61,6 +61,7 @@ typedef struct {
     JsonObject *synth;       // options of `seam synth`, or NULL
     JsonObject *card;        // texts of the model's card (core/card.h), or NULL
     double validation, calibration; // shares of the groups
+    int32_t calibration_folds;      // the training part calibrates itself in so many folds (core/train/finish.c); 0: it does not
     char *group, *group_pattern;    // what names groups (core/train/dataset.h: SeamGrouping), or NULL
     bool near_duplicates;
     SeamAugment augment;

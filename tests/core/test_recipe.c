@@ -47,7 +47,7 @@ static void test_defaults(void) {
 
 static void test_given(void) {
     SeamRecipe *r = parse("{\"name\":\"weld\",\"_note\":\"a remark\",\"preset\":\"small\",\"synth\":{\"runs\":3}," CONFIG
-                          ",\"split\":{\"by\":\"group\",\"validation\":0.2,\"calibration\":0,\"group\":\"day\",\"group_pattern\":\"^(lot[0-9]+)_\",\"near_duplicates\":true},"
+                          ",\"split\":{\"by\":\"group\",\"validation\":0.2,\"calibration\":0,\"calibration_folds\":4,\"group\":\"day\",\"group_pattern\":\"^(lot[0-9]+)_\",\"near_duplicates\":true},"
                           "\"augment\":{\"flip\":true,\"flip_vertical\":true,\"rotate\":true,\"erase\":0.3,\"noise\":0,\"equaliser\":3,\"speed\":0.01,\"offset\":{\"flow\":2.5},\"_why\":1},"
                           "\"pretrain\":{\"batch\":3,\"mask\":0.75},"
                           "\"train\":{\"steps\":5,\"seed\":7,\"lr\":0.5,\"class_weights\":{\"porosity\":3}},"
@@ -56,6 +56,7 @@ static void test_given(void) {
     g_assert_cmpint(json_object_get_int_member(r->synth, "runs"), ==, 3);
     g_assert_cmpfloat(r->validation, ==, 0.2);
     g_assert_cmpfloat(r->calibration, ==, 0);
+    g_assert_cmpint(r->calibration_folds, ==, 4);
     g_assert_true(r->augment.flip && r->augment.flip_vertical && r->augment.rotate);
     g_assert_cmpfloat(r->augment.erase, ==, 0.3);
     g_assert_cmpstr(r->group, ==, "day");
@@ -132,6 +133,8 @@ static void test_refuses(void) {
         {"{\"name\":\"weld\"," CONFIG ",\"train\":{},\"split\":{\"by\":\"run\"}}", "by"},
         {"{\"name\":\"weld\"," CONFIG ",\"train\":{},\"split\":{\"validation\":0.5}}", "validation"},
         {"{\"name\":\"weld\"," CONFIG ",\"train\":{},\"split\":{\"test\":0.1}}", "test"},
+        {"{\"name\":\"weld\"," CONFIG ",\"train\":{},\"split\":{\"calibration_folds\":4}}", "\"calibration\" must be 0"},
+        {"{\"name\":\"weld\"," CONFIG ",\"train\":{},\"split\":{\"calibration\":0,\"calibration_folds\":1}}", "at least 2"},
         {"{\"name\":\"weld\"," CONFIG ",\"train\":{},\"split\":{\"group_pattern\":\"^lot\"}}", "no parenthesis"},
         {"{\"name\":\"weld\"," CONFIG ",\"train\":{},\"split\":{\"group_pattern\":\"^(lot\"}}", "group_pattern"},
         {"{\"name\":\"weld\"," CONFIG ",\"train\":{},\"split\":{\"near_duplicates\":6}}", "near_duplicates"},

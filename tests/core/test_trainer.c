@@ -311,6 +311,45 @@ static void test_finish(void) {
     teardown(&f);
 }
 
+// With folds every record of the training part calibrates once, by a model that has not seen it: its score is not the one that the model itself would give.
+static void test_calibration_folds(void) {
+    Fixture f;
+    GError *error = NULL;
+    g_autofree SeamEvaluation *e = g_new0(SeamEvaluation, 1);
+    setup(&f);
+    g_autofree char *path = g_build_filename(f.folder, "tiny.seam", NULL);
+    seam_dataset_split(f.data, 0.25, 0, 1, f.part);
+    f.recipe->train.steps = 6;
+    f.recipe->calibration_folds = 3;
+    SeamModel *model = train(&f, &(SeamTrainRun){0});
+    g_assert_true(seam_train_finish(model, f.recipe, f.data, f.part, f.kernels, "test", path, e, &error));
+    g_assert_no_error(error);
+    SeamBundle *bundle = seam_bundle_open(path, true, &error);
+    g_assert_no_error(error);
+    SeamCalibration *folds = seam_calibration_read(&model->config, bundle->meta, "test", &error), *own = seam_calibration_new();
+    bool use[RECORDS];
+    int32_t good = 0, defect = 0;
+    for (int32_t i = 0; i < RECORDS; i++) {
+        use[i] = f.part[i] == SEAM_PART_TRAIN;
+        good += use[i] && !f.data->record[i].defect;
+        defect += use[i] && f.data->record[i].defect;
+    }
+    own->top_fraction = folds->top_fraction;
+    g_assert_true(seam_calibrate(own, model, f.kernels, f.data, use, f.recipe->train.eval_frames, &error));
+    const SeamCalibrationSet *a = seam_calibration_find(folds, &model->config, UINT32_MAX), *b = seam_calibration_find(own, &model->config, UINT32_MAX);
+    g_assert_cmpint(a->n_good, ==, good);
+    g_assert_cmpint(a->n_defect, ==, defect);
+    g_assert_cmpint(b->n_good, ==, good);
+    for (int32_t i = 0; i < good; i++)
+        g_assert_cmpfloat(a->good[i], !=, b->good[i]);
+    seam_calibration_free(folds);
+    seam_calibration_free(own);
+    seam_bundle_free(bundle);
+    seam_model_free(model);
+    remove_bundle(path);
+    teardown(&f);
+}
+
 // ---- split -------------------------------------------------------------------------------------------------------------------
 
 static void test_split(void) {
@@ -544,6 +583,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/trainer/nothing", test_nothing_to_train_on);
     g_test_add_func("/trainer/measure", test_measure);
     g_test_add_func("/trainer/finish", test_finish);
+    g_test_add_func("/trainer/calibration-folds", test_calibration_folds);
     g_test_add_func("/trainer/split", test_split);
     g_test_add_func("/trainer/optimiser", test_optimiser);
     g_test_add_func("/trainer/schedule", test_schedule);

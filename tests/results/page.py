@@ -54,38 +54,57 @@ def question(asked, kept):
         body.append([f"Seam, {name}", "", *summary(keys, [r[name] for r in rows])])
     for name, found in baselines(rows).items():
         body.append([name, "", *summary(keys, found)])
-    return f"*{asked.name}.* Longest training: {kept['seconds'] / 60:.0f} minutes.\n\n" + table(["", "n", *[NAMES[k] for k in keys]], body)
+    return f"*{asked.name}.* Longest training: {kept['seconds'] / 60:.0f} minutes.\n\n" + table(["", "n", *[NAMES[k] for k in keys]], body) + demands(
+        asked, kept) + deletion(kept)
 
 
-def promise(p):
-    """A rate that was promised and what came; no promise is kept where nothing could be decided."""
-    if not p["n"]:
+# ---- promises -----------------------------------------------------------------------------------------------------------------
+
+def kept_promise(rate, hits, n, with_threshold):
+    """A rate that was promised and what came; nothing is kept where nothing could be decided."""
+    if n == 0:
         return "–"
-    came = f"{100 * p['observed']:.1f} % [{100 * p['low']:.1f}, {100 * p['high']:.1f}]"
-    return f"≤ {100 * p['promised']:g} %: {came} {'held' if p['held'] else 'broken'}" if p["with_threshold"] else "no threshold: too few were calibrated"
+    if with_threshold == 0:
+        return f"≤ {100 * rate:g} %: no threshold, too few were calibrated"
+    low, high = stats.exact(hits, n)
+    return f"≤ {100 * rate:g} %: {100 * hits / n:.1f} % [{100 * low:.1f}, {100 * high:.1f}] " + ("held" if hits <= rate * n else "within chance" if low <= rate else "broken")
 
 
-def promises(kept):
-    rows, undecided = [], 0
-    for r in (r for q in kept["questions"] for r in q["rows"] if "promise" in r["measures"]):
-        p, d, n = r["measures"]["promise"], r["measures"]["decisions"], r["measures"]["n"]
-        if not p["false_reject"]["with_threshold"] and not p["miss"]["with_threshold"]:
-            undecided += n > 0 and d["refer"] == n
-            continue
-        rows.append([r["split"], r["seed"], promise(p["false_reject"]), promise(p["miss"]), *[f"{100 * d[k] / n:.0f} %" for k in ("pass", "refer", "reject")]])
-    text = ""
-    if rows:
-        text = "\n\nPromises, and what was seen on the held part (exact 95 % interval):\n\n" + table(
-            ["split", "seed", "good rejected", "defective passed", "passed", "referred", "rejected"], rows)
-    if undecided:
-        text += f"\n\nIn {undecided} trainings too few records were left to calibrate thresholds for the promised rates: all that was held is referred to a person, and no promise is tested."
-    return text
+def demands(asked, kept):
+    """Over the splits of the first seed: what was demanded, whether it was kept, and what it costs."""
+    rows = [r["demands"] for r in kept["rows"] if r.get("demands")]
+    body = []
+    for k, (miss, reject) in enumerate(asked.demands if rows else ()):
+        total = {of: {d: sum(r[k][of][d] for r in rows) for d in ("pass", "refer", "reject")} for of in ("good", "defect")}
+        able = {d: sum(r[k]["with_threshold"][d] for r in rows) for d in ("miss", "false_reject")}
+        n = {of: sum(total[of].values()) for of in total}
+        shares = [f"{100 * total['good'][d] / n['good']:.0f} / {100 * total['defect'][d] / n['defect']:.0f} %" if n["good"] and n["defect"] else "–" for d in ("pass", "refer", "reject")]
+        body.append([kept_promise(miss, total["defect"]["pass"], n["defect"], able["miss"]),
+                     kept_promise(reject, total["good"]["reject"], n["good"], able["false_reject"]), *shares])
+    if not body:
+        return ""
+    return "\n\nPromises (conformal), demanded and seen on the held parts of the first seed; exact 95 % intervals as if records were independent:\n\n" + table(
+        ["defective passed", "good rejected", "passed, good / defective", "referred", "rejected"], body)
+
+
+# ---- attribution ---------------------------------------------------------------------------------------------------------------
+
+def deletion(kept):
+    found = [r["deletion"] for r in kept["rows"] if "deletion" in r]
+    body = []
+    for name, key in (("hottest cells of the heat map", "pictures"), ("modality of the highest contribution", "modalities")):
+        for test in (d[key] for d in found if d[key]["n"] > 0):
+            body.append([name, test["n"], f"{test['pointed']:.2f}", f"{test['elsewhere']:.2f}", number("share", test["share"]) + " [{:.3f}, {:.3f}]".format(*test["share_interval"])])
+    if not body:
+        return ""
+    return ("\n\nAttribution by deletion: how far the defect's margin over good falls (logits) when what is pointed at is taken away, and when as much elsewhere is:\n\n"
+            + table(["taken away", "n", "pointed at", "elsewhere", "share in which the first is larger"], body))
 
 
 def section(task, kept):
     head = f"## {task.name}\n\nRecipe `pipelines/{task.recipe}`. {task.shipped} Measured {kept['date']} at {kept['commit']} by `{kept['command']}` ({kept['machine']}).\n\n"
     body = "\n\n".join(question(asked, q) for asked, q in zip(task.questions, kept["questions"]))
-    return head + f"**The trap.** {task.trap}\n\n" + body + promises(kept)
+    return head + f"**The trap.** {task.trap}\n\n" + body
 
 
 # ---- the shipped model ------------------------------------------------------------------------------------------------------------

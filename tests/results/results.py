@@ -83,28 +83,45 @@ def wanted(measures, keys):
     return {k: measures[k] for k in keys if k in measures}
 
 
-def measure_question(task, question, fresh, baselines):
-    """Trains each split and seed; what is asked besides comes from the same models."""
+def promised(measures):
+    """Counts of good and defective records by decision, and how many had a threshold."""
+    good = measures["decisions_good"]
+    return {"good": good, "defect": {k: v - good[k] for k, v in measures["decisions"].items()},
+            "with_threshold": {k: measures["promise"][k]["with_threshold"] for k in ("false_reject", "miss")}}
+
+
+def measure_question(task, question, fresh, baselines, before):
+    """Trains each split and seed; what is asked besides comes from the same models. before: rows of an earlier run, whose baselines stay where none are measured."""
     trials = [Trial(task, split, seed, fresh) for seed in question.seeds for split in question.splits]
     rows, pooled, seconds = [], [], []
     for trial in trials:
         told = trial.train()
         seconds.append(told["seconds"])
-        row = {"split": trial.split.name, "seed": trial.seed, "measures": wanted(told["measures"], [*question.measures, "n", "interval", "promise", "decisions"])}
+        row = {"split": trial.split.name, "seed": trial.seed, "measures": wanted(told["measures"], [*question.measures, "n", "interval"])}
         for name, options in question.also.items():
             row[name] = wanted(trial.evaluate(*options), question.measures)
+        if trial.seed == question.seeds[0]:
+            row["demands"] = [promised(trial.evaluate("--bootstrap", 0, "--demand-miss", miss, "--demand-reject", reject)) for miss, reject in question.demands]
+        if question.deletion and trial is trials[0]:
+            row["deletion"] = trial.evaluate("--deletion")["deletion"]
         rows.append(row)
         if trial.seed == question.seeds[0]:
             pooled += lines_of(trial.lines)
-            if baselines:
+            if not baselines:
+                row.update({"baselines": b["baselines"] for b in before if (b["split"], b["seed"]) == (row["split"], row["seed"]) and "baselines" in b})
+            else:
                 row["baselines"] = {label: trial.baseline(script, *options) for label, (script, *options) in question.baselines.items()}
     together = question.pooled and len(question.splits) > 1
     return {"question": question.name, "rows": rows, "seconds": max(seconds), "intervals": stats.intervals(pooled) if together else {},
             "pooled": stats.measures(pooled) if together else {}}
 
 
+def earlier():
+    return json.loads(KEPT.read_text()) if KEPT.exists() else {}
+
+
 def keep(name, value):
-    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    kept = earlier()
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout.strip()
     kept[name] = {"date": str(datetime.date.today()), "commit": commit, "command": f"./run results {name}", "machine": f"{platform.machine()}, {os.cpu_count()} cores", **value}
     KEPT.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
@@ -115,7 +132,7 @@ def main():
     parser.add_argument("sets", nargs="*", choices=[[], "shipped", *sets.SETS], metavar="SET", help=f"of shipped, {', '.join(sets.SETS)}")
     parser.add_argument("--write", action="store_true", help="only write the page")
     parser.add_argument("--fresh", action="store_true", help="train anew although there are models of this recipe")
-    parser.add_argument("--without-baselines", action="store_true", help="leave the baselines out, which take most of the time")
+    parser.add_argument("--without-baselines", action="store_true", help="leave the baselines as they were measured before; they take most of the time")
     o = parser.parse_args()
     if not DATA.is_dir() and not o.write:
         sys.exit(f"results: there is no {DATA}; set SEAM_DATA to the folder of the data sets")
@@ -125,7 +142,8 @@ def main():
             keep(name, shipped.measure(DATA))
         else:
             task = sets.SETS[name]
-            keep(name, {"questions": [measure_question(task, q, o.fresh, not o.without_baselines) for q in task.questions]})
+            before = {q["question"]: q["rows"] for q in earlier().get(name, {}).get("questions", [])}
+            keep(name, {"questions": [measure_question(task, q, o.fresh, not o.without_baselines, before.get(q.name, [])) for q in task.questions]})
     text = page.write(json.loads(KEPT.read_text()), sets.SETS)
     (ROOT / "docs" / "results.md").write_text(text)
 

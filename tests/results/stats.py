@@ -3,6 +3,7 @@
 the records of one specimen are no independent draws (Davison and Hinkley 1997, sec. 3.8). They come from scikit-learn, so they also check the command's own.
 """
 import numpy as np
+from scipy.stats import beta
 from sklearn import metrics
 
 DRAWS = 1000
@@ -41,3 +42,8 @@ def spread(rows):
     """{name: (mean, standard deviation)} of dictionaries of numbers."""
     names = [k for k in rows[0] if all(isinstance(r.get(k), (int, float)) for r in rows)]
     return {k: (float(np.mean([r[k] for r in rows])), float(np.std([r[k] for r in rows]))) for k in names}
+
+
+def exact(hits, n):
+    """[low, high] of a share: exact 95 % (Clopper and Pearson 1934), as if records were independent."""
+    return [float(beta.ppf(0.025, hits, n - hits + 1)) if hits else 0.0, float(beta.ppf(0.975, hits + 1, n - hits)) if hits < n else 1.0]
