@@ -52,7 +52,7 @@ static void print_test(const char *name, const SeamDeletionTest *d) {
 }
 
 static void print_deletion(const SeamDeletion *d) {
-    printf("\ndeletion: how far the defect's margin over good falls, in logits\n");
+    printf("\ndeletion: how far the defect's margin over good falls, in logits (without a classifier: the distance from good ones)\n");
     print_test("hottest cells", &d->pictures);
     if (d->with_boxes > 0)
         printf("%-20s %.3f of the heat in true boxes, which cover %.3f; the hottest cell in one in %.3f of %d pictures\n", "", d->heat_in_boxes,

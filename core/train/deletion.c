@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// The deletion tests. Cells are removed by blurring them, which takes their detail and keeps their light: a flat patch would be something new to see. "Elsewhere"
-// is the same set of cells moved to another place (around the edges), so that only the place differs, not the shape or the amount.
+// The deletion tests. Cells are removed by blurring them, which takes their detail and keeps their light: a flat patch would be something new to see. To a model that
+// only knows good pictures a blur is new as well, so there a good picture's cells are put in their place, at its level and spread. "Elsewhere" is the same set of cells moved to
+// another place (around the edges), so that only the place differs, not the shape or the amount.
 #include "core/train/deletion.h"
 
 #include <math.h>
@@ -21,13 +22,17 @@ typedef struct {
 
 typedef struct {
     const SeamConfig *config;
+    const SeamDataset *data;
+    bool good;                        // cells are replaced by those of a good picture, not by a blur
     SeamWindowResult *result;         // [1 + modalities]: whole, then without each
     bool has[1 + SEAM_MAX_MODALITIES];
     // What is removed from the picture at `time`; cells == NULL: nothing.
     const bool *cells;
     int32_t side, modality;
     double time;
-    uint8_t *blurred;
+    uint8_t *instead;                 // what stands in the place of the cells: the picture blurred, or the good one at its level
+    uint8_t *good_picture;
+    bool keep;                        // the picture is not changed, but kept as the good one
 } Look;
 
 // ---- looking at a window -------------------------------------------------------------------------------------------------------
@@ -38,7 +43,10 @@ static void take_result(void *user, int32_t subset, const SeamTokens *fused, con
     look->has[subset] = true;
 }
 
+// What the verdict rests on: log odds of class c against good, or without a classifier the distance from good ones.
 static double margin(const SeamWindowResult *r, int32_t c) {
+    if (!r->has_classify)
+        return r->anomaly;
     return log(fmaxf(r->probability[c], least_probability)) - log(fmaxf(r->probability[0], least_probability));
 }
 
@@ -73,22 +81,56 @@ static void blur(const uint8_t *pixels, int32_t size, int32_t channels, uint8_t 
     }
 }
 
-// The evaluator's hook: blurs the chosen cells of the one picture.
+// Whether pixel p of the picture lies in one of the cells.
+static bool in_cells(const Look *look, int32_t size, int32_t p) {
+    return look->cells[p / size * look->side / size * look->side + p % size * look->side / size];
+}
+
+// Of what is not in the cells.
+static void level(const Look *look, const uint8_t *pixels, int32_t size, int32_t channels, double *mean, double *spread) {
+    double sum = 0, squares = 0, n = 0;
+    for (int32_t i = 0; i < size * size * channels; i++) {
+        double x = in_cells(look, size, i / channels) ? 0 : pixels[i];
+        sum += x;
+        squares += x * x;
+        n += !in_cells(look, size, i / channels);
+    }
+    *mean = sum / fmax(n, 1);
+    *spread = sqrt(fmax(squares / fmax(n, 1) - *mean * *mean, 1));
+}
+
+// Brings the good picture to the level and spread of `pixels`, as they are around the cells.
+static void match_level(const Look *look, const uint8_t *pixels, int32_t size, int32_t channels, const uint8_t *good, uint8_t *out) {
+    double mean, spread, good_mean, good_spread;
+    level(look, pixels, size, channels, &mean, &spread);
+    level(look, good, size, channels, &good_mean, &good_spread);
+    for (int32_t i = 0; i < size * size * channels; i++)
+        out[i] = (uint8_t)CLAMP(lround((good[i] - good_mean) / good_spread * spread + mean), 0, 255);
+}
+
+// The evaluator's hook: replaces the chosen cells of the one picture.
 static void remove_cells(void *user, SeamBatch *batch) {
     Look *look = user;
-    if (!look->cells)
+    if (!look->cells && !look->keep)
         return;
     const SeamModality *m = &look->config->modality[look->modality];
     SeamBatchPart *part = &batch->part[look->modality];
     int32_t size = m->image.size, bytes = size * size * m->channels;
     for (int32_t i = 0; i < part->n; i++) {
+        uint8_t *pixels = part->pixels->data + (size_t)i * (size_t)bytes;
+        if (look->keep) {
+            memcpy(look->good_picture, pixels, (size_t)bytes);
+            return;
+        }
         if (!(fabs(g_array_index(part->time, double, i) - look->time) < 1e-3))
             continue;
-        uint8_t *pixels = part->pixels->data + (size_t)i * (size_t)bytes;
-        blur(pixels, size, m->channels, look->blurred);
+        if (look->good)
+            match_level(look, pixels, size, m->channels, look->good_picture, look->instead);
+        else
+            blur(pixels, size, m->channels, look->instead);
         for (int32_t p = 0; p < size * size; p++)
-            if (look->cells[p / size * look->side / size * look->side + p % size * look->side / size])
-                memcpy(pixels + p * m->channels, look->blurred + p * m->channels, (size_t)m->channels);
+            if (in_cells(look, size, p))
+                memcpy(pixels + p * m->channels, look->instead + p * m->channels, (size_t)m->channels);
     }
 }
 
@@ -135,6 +177,24 @@ static void move_cells(const bool *cells, int32_t side, SeamRandom *random, bool
         out[moved_cell(i, side, best)] = cells[i];
 }
 
+// Keeps a good record's picture, chosen by lot, to replace cells with. False, without an error, when there is none.
+static bool keep_good(SeamEvaluator *e, Look *look, const SeamRecord *record, SeamRandom *random, GError **error) {
+    const SeamRecord *found = NULL;
+    for (int32_t i = 0, n = 0; i < look->data->n; i++) {
+        const SeamRecord *r = &look->data->record[i];
+        if (r != record && r->label && !r->defect && r->stream[look->modality].pictures > 0 && seam_random_below(random, ++n) == 0)
+            found = r;
+    }
+    if (!found)
+        return false;
+    int64_t first, end;
+    seam_evaluate_span(look->config, found, &first, &end);
+    look->keep = true;
+    bool ok = look_at(e, look, found, (double)first * look->config->window, &(uint32_t){1u << look->modality}, 1, error);
+    look->keep = false;
+    return ok;
+}
+
 static bool test_picture(SeamEvaluator *e, Look *look, const SeamRecord *record, const SeamWindowResult *whole, uint32_t use, SeamRandom *random,
                          Change *change, GError **error) {
     int32_t cells = whole->heat_w * whole->heat_h, c = worst_class(look->config, whole);
@@ -145,6 +205,9 @@ static bool test_picture(SeamEvaluator *e, Look *look, const SeamRecord *record,
     look->side = whole->heat_w;
     look->modality = whole->heat_modality;
     look->time = whole->heat_time;
+    look->good = !whole->has_classify;
+    if (look->good && !keep_good(e, look, record, random, error))
+        return !error || !*error;
     for (int32_t k = 0; ok && k <= RANDOM_SETS; k++) {
         if (k > 0)
             move_cells(hot, look->side, random, moved);
@@ -242,12 +305,15 @@ static bool test_record(SeamEvaluator *e, Look *look, const SeamRecord *record, 
     for (int64_t k = first; ok && k < end; k++) {
         ok = look_at(e, look, record, (double)k * window, subset, 1 + look->config->n_modalities, error);
         const SeamWindowResult *r = &look->result[0];
-        if (!ok || !look->has[0] || !r->has_classify)
+        if (!ok || !look->has[0] || !(r->has_classify || r->has_anomaly))
             continue;
         windows++;
-        add_window(look, &sums);
+        if (r->has_classify)
+            add_window(look, &sums);
         test_boxes(record, r, out);
-        if (r->heat_w > 0 && r->score > 0 && (worst->heat_w == 0 || r->score > worst->score))
+        // A distance has no level of its own above which it says "defective"; there the records that are so count.
+        bool said = r->has_classify ? r->score > 0 : record->defect;
+        if (r->heat_w > 0 && said && (worst->heat_w == 0 || r->score > worst->score))
             *worst = *r;
     }
     for (int32_t m = 0; m < SEAM_MAX_MODALITIES && windows > 0; m++)
@@ -306,7 +372,8 @@ static size_t largest_picture(const SeamConfig *config) {
 
 bool seam_deletion(const SeamEvaluateOptions *options, const SeamDataset *data, const SeamEvaluateWhat *what, SeamDeletion *out, GError **error) {
     const SeamConfig *config = &options->model->config;
-    Look look = {.config = config, .result = g_new0(SeamWindowResult, 1 + SEAM_MAX_MODALITIES), .blurred = g_malloc(largest_picture(config))};
+    size_t picture = largest_picture(config);
+    Look look = {.config = config, .data = data, .result = g_new0(SeamWindowResult, 1 + SEAM_MAX_MODALITIES), .instead = g_malloc(picture), .good_picture = g_malloc(picture)};
     GArray *changes[2] = {g_array_new(FALSE, FALSE, sizeof(Change)), g_array_new(FALSE, FALSE, sizeof(Change))};
     SeamEvaluateOptions watched = *options;
     watched.window = take_result;
@@ -338,7 +405,8 @@ bool seam_deletion(const SeamEvaluateOptions *options, const SeamDataset *data, 
     g_array_unref(changes[0]);
     g_array_unref(changes[1]);
     g_free(look.result);
-    g_free(look.blurred);
+    g_free(look.instead);
+    g_free(look.good_picture);
     return ok;
 }
 

@@ -7,7 +7,8 @@
 
 #include "core/train/evaluate.h"
 
-// One test over records. Changes are falls of the margin: log odds of the defect that the whole window makes likeliest, against good.
+// One test over records. Changes are falls of the margin: log odds of the defect that the whole window makes likeliest, against good; of a model without a classifier
+// of the distance from good ones, in its standard deviations.
 typedef struct {
     int32_t n;                 // records
     double pointed, elsewhere; // mean change by removing what is pointed to, and as much elsewhere
@@ -16,7 +17,7 @@ typedef struct {
 } SeamDeletionTest;
 
 typedef struct {
-    SeamDeletionTest pictures;   // records that are said to be defective: the hottest cells of their worst window's picture are blurred
+    SeamDeletionTest pictures;   // records that are said (without a classifier: known) to be defective: the hottest cells of their worst window's picture are blurred
     SeamDeletionTest modalities; // records with several modalities: the one with the highest contribution is left out
     double cells;                // share of the cells that are removed
     double agreement;            // share of records whose highest contribution is also what changes the margin most when left out
