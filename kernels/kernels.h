@@ -56,6 +56,24 @@ typedef struct {
     const int32_t *key_index; // [key_start[n]]
 } SeamAttention;
 
+// Selective scan over a ragged batch: a state of head_dim x state numbers a head runs along each sequence.
+//
+//   S_i = exp(-step[i, h] rate[h]) S_(i-1) + step[i, h] x[i, h] b[i]^T,   y[i, h] = S_i c[i] + skip[h] x[i, h]
+//
+// S before the first token of a sequence is its `initial`, or 0. b and c are shared by the heads. Source: Dao and Gu 2024, "Transformers are SSMs"
+// (Mamba-2), eq. 3 and 5 with a scalar decay a head; step and rate are what they call Delta and -A.
+typedef struct {
+    const float *x, *b, *c; // [n, heads, head_dim], [n, state], [n, state], rows ld apart: slices of one buffer
+    int32_t ld;             // elements from token to token in x, b, c (and dx, db, dc)
+    const float *step;      // [n, heads] >= 0
+    const float *rate;      // [heads] >= 0
+    const float *skip;      // [heads]
+    const float *initial;   // [seqs, heads, head_dim, state], or NULL: 0
+    int32_t n, heads, head_dim, state;
+    const int32_t *seq_start; // [seqs + 1], seq_start[0] = 0, seq_start[seqs] = n
+    int32_t seqs;
+} SeamScan;
+
 // Convolution, NHWC, no groups: y[b, oy, ox, o] = bias[o] + sum x[b, oy*stride-pad+ky, ox*stride-pad+kx, c] w[o, ky, kx, c].
 // Outside the picture x is 0. out_h = (h + 2*pad - kernel) / stride + 1, out_w alike.
 typedef struct {
@@ -120,6 +138,12 @@ typedef struct SeamKernels {
     // forward pass. Source of the recomputation: Dao 2022, FlashAttention, algorithm 4 (D = dout . out / gate).
     SeamStatus (*attention_backward)(const SeamAttention *a, const float *out, const float *lse,
                                      const float *dout, float *dq, float *dk, float *dv, float *dgate);
+
+    // y [n, heads*head_dim] dense; final [seqs, heads, head_dim, state] = S after the last token of each sequence (its initial, if it has none),
+    // or NULL; it may be initial. cpu works in chunks of tokens: a NaN may also reach the few tokens before it that share its chunk.
+    SeamStatus (*scan)(const SeamScan *s, float *y, float *final);
+    // dx, db, dc (rows s->ld apart, =), dstep [n, heads] (=), drate [heads] and dskip [heads] (+=). Every sequence starts at 0: s->initial is NULL.
+    SeamStatus (*scan_backward)(const SeamScan *s, const float *dy, float *dx, float *db, float *dc, float *dstep, float *drate, float *dskip);
 
     // logits [n, experts] -> probs [n, experts], index [n, top_k] (expert), gate [n, top_k].
     SeamStatus (*route)(const SeamRoute *r, const float *logits, const float *balance_bias,

@@ -20,6 +20,8 @@
     void seam_fill_conv_##isa(SeamKernels *k);                                                                                             \
     void seam_fill_attention_##isa(SeamKernels *k);                                                                                        \
     void seam_fill_attention_backward_##isa(SeamKernels *k);                                                                               \
+    void seam_fill_scan_##isa(SeamKernels *k);                                                                                             \
+    void seam_fill_scan_backward_##isa(SeamKernels *k);                                                                                    \
     void seam_fill_norm_##isa(SeamKernels *k);                                                                                             \
     void seam_fill_activation_##isa(SeamKernels *k);                                                                                       \
     void seam_fill_route_##isa(SeamKernels *k);                                                                                            \

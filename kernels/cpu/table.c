@@ -26,7 +26,8 @@ static const struct {
 #define SLOT(field) {#field, offsetof(SeamKernels, field)}
     SLOT(gemm), SLOT(grouped_gemm), SLOT(grouped_gemm_dw), SLOT(add_bias), SLOT(bias_grad), SLOT(grouped_add_bias), SLOT(grouped_bias_grad),
     SLOT(add), SLOT(gelu), SLOT(gelu_backward), SLOT(sigmoid), SLOT(layer_norm), SLOT(layer_norm_backward), SLOT(attention),
-    SLOT(attention_backward), SLOT(route), SLOT(route_backward), SLOT(route_sort), SLOT(gather), SLOT(gather_backward), SLOT(combine),
+    SLOT(attention_backward), SLOT(scan), SLOT(scan_backward), SLOT(route), SLOT(route_backward), SLOT(route_sort), SLOT(gather),
+    SLOT(gather_backward), SLOT(combine),
     SLOT(combine_backward), SLOT(pool), SLOT(pool_backward), SLOT(embed_bag), SLOT(embed_bag_backward), SLOT(conv), SLOT(conv_backward_data),
     SLOT(conv_backward_weights), SLOT(normalise_u8), SLOT(distances), SLOT(adamw), SLOT(sum_squares), SLOT(f16_to_f32), SLOT(f32_to_f16),
 #undef SLOT
@@ -57,7 +58,8 @@ static Isa machine_isa(void) {
 typedef void (*Fill)(SeamKernels *k);
 #define FILLS(isa)                                                                                                                          \
     {                                                                                                                                       \
-        seam_fill_gemm_##isa, seam_fill_conv_##isa, seam_fill_attention_##isa, seam_fill_attention_backward_##isa, seam_fill_norm_##isa,    \
+        seam_fill_gemm_##isa, seam_fill_conv_##isa, seam_fill_attention_##isa, seam_fill_attention_backward_##isa, seam_fill_scan_##isa,    \
+            seam_fill_scan_backward_##isa, seam_fill_norm_##isa,                                                                            \
             seam_fill_activation_##isa, seam_fill_route_##isa, seam_fill_gather_##isa, seam_fill_segment_##isa, seam_fill_embed_##isa,      \
             seam_fill_optimise_##isa, seam_fill_convert_##isa                                                                               \
     }

@@ -50,6 +50,10 @@ SeamStatus seam_ref_attention(const SeamAttention *a, float *out, float *lse);
 SeamStatus seam_ref_attention_backward(const SeamAttention *a, const float *out, const float *lse, const float *dout,
                                        float *dq, float *dk, float *dv, float *dgate);
 
+SeamStatus seam_ref_scan(const SeamScan *s, float *y, float *final);
+SeamStatus seam_ref_scan_backward(const SeamScan *s, const float *dy, float *dx, float *db, float *dc, float *dstep,
+                                  float *drate, float *dskip);
+
 SeamStatus seam_ref_route(const SeamRoute *r, const float *logits, const float *balance_bias, float *probs,
                           int32_t *index, float *gate);
 SeamStatus seam_ref_route_backward(const SeamRoute *r, const float *probs, const int32_t *index, const float *gate,

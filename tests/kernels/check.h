@@ -65,6 +65,7 @@ void check_conv_register(void);
 void check_element_register(void);
 void check_attention_register(void);
 void check_route_register(void);
+void check_scan_register(void);
 void check_segment_register(void);
 void check_known_register(void);
 void check_gradients_register(void);

@@ -11,10 +11,13 @@ enum { n = 197, dim = 192, heads = 6, experts = 16, top_k = 4, rows = n * top_k,
 static float *a, *b, *c, *d, *e, *f, *g; // [size] each, the last four written
 static int32_t seq_start[2] = {0, n}, group_start[experts + 1], index_[rows], position[rows], source[rows];
 static uint16_t *half;
+static float half_steps[n * heads];
 static const SeamRoute route = {.n = n, .experts = experts, .groups = 4, .groups_kept = 2, .top_k = top_k};
 static const SeamConv conv = {.batch = 1, .h = 56, .w = 56, .in = 48, .out = 96, .kernel = 3, .stride = 2, .pad = 1};
 static SeamAttention attention = {.ld = 3 * dim, .gate_threshold = 0.05f, .scale = 0.1768f, .n = n, .heads = heads, .head_dim = dim / heads,
                                   .seq_start = seq_start, .seqs = 1};
+
+static SeamScan scan = {.ld = dim + 32, .n = n, .heads = heads, .head_dim = dim / heads, .state = 16, .seq_start = seq_start, .seqs = 1};
 
 static double seconds_of(const SeamKernels *k, void (*run)(const SeamKernels *k)) {
     double best = INFINITY, total = 0;
@@ -52,6 +55,8 @@ BENCH(layer_norm, layer_norm(n, dim, a, b, c, d, e, f))
 BENCH(layer_norm_backward, layer_norm_backward(n, dim, a, b, c, c, b, d, e, f))
 BENCH(attention, attention(&attention, d, e))
 BENCH(attention_backward, attention_backward(&attention, c, c, b, d, e, f, g))
+BENCH(scan, scan(&scan, d, NULL))
+BENCH(scan_backward, scan_backward(&scan, c, d, e, f, g, g + size / 2, g + size / 2 + heads))
 BENCH(route, route(&route, a, b, d, index_, e))
 BENCH(route_backward, route_backward(&route, a, index_, b, c, b, d))
 BENCH(route_sort, route_sort(&route, index_, group_start, position, source))
@@ -86,7 +91,7 @@ static const struct {
     ROW(route), ROW(route_sort), ROW(route_backward), // first: they fill the choices that others read
     ROW(gemm), ROW(grouped_gemm), ROW(grouped_gemm_dw), ROW(add_bias), ROW(bias_grad), ROW(grouped_add_bias), ROW(grouped_bias_grad), ROW(add),
     ROW(gelu), ROW(gelu_backward), ROW(sigmoid), ROW(layer_norm), ROW(layer_norm_backward), ROW(attention), ROW(attention_backward),
-    ROW(gather), ROW(gather_backward), ROW(combine), ROW(combine_backward), ROW(pool), ROW(pool_backward), ROW(embed_bag), ROW(embed_bag_backward),
+    ROW(scan), ROW(scan_backward), ROW(gather), ROW(gather_backward), ROW(combine), ROW(combine_backward), ROW(pool), ROW(pool_backward), ROW(embed_bag), ROW(embed_bag_backward),
     ROW(conv), ROW(conv_backward_data), ROW(conv_backward_weights), ROW(normalise_u8), ROW(distances), ROW(adamw), ROW(sum_squares),
     ROW(f32_to_f16), ROW(f16_to_f32),
 #undef ROW
@@ -109,9 +114,15 @@ int check_bench(void) {
             (*all[i])[j] = (float)(j % 2003 * 7919 % 2003) / 1001.5f - 1;
     }
     half = g_new0(uint16_t, size);
+    for (int32_t i = 0; i < n * heads; i++)
+        half_steps[i] = 0.5f;
     attention.q = a;
     attention.k = a + dim;
     attention.v = a + 2 * dim;
+    scan.x = a;
+    scan.b = a + dim;
+    scan.c = a + dim + 16;
+    scan.step = scan.rate = scan.skip = half_steps;
     printf("%-22s %12s %12s %8s  %s\n", "operation", "ref us", "cpu us", "ratio", "implementation");
     for (size_t i = 0; i < G_N_ELEMENTS(benches); i++) {
         double ref = seconds_of(seam_kernels_ref(), benches[i].run), cpu = seconds_of(seam_kernels_cpu(), benches[i].run);

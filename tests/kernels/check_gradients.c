@@ -56,6 +56,7 @@ typedef struct {
     SeamConv conv;
     SeamAttention attention;
     SeamRoute route;
+    SeamScan scan;
 } Inputs;
 
 static void gelu(void *data, float *out) {
@@ -140,6 +141,26 @@ static void test_attention(void) {
         attention_case(lists, true, 0.7f);
         attention_case(lists, true, 0);
     }
+}
+
+static void scan(void *data, float *out) {
+    const Inputs *in = data;
+    CHECK_OK(ref->scan(&in->scan, out, NULL));
+}
+
+static void test_scan(void) {
+    enum { n = 9, heads = 2, head_dim = 3, dim = heads * head_dim, state = 4, ld = dim + 2 * state };
+    int32_t seq_start[] = {0, 6, 6, n};
+    float *x = check_floats(n * ld, -1, 1), *dx = zeros(n * ld), *step = check_floats(n * heads, 0.3f, 1), *rate = check_floats(heads, 0.3f, 1);
+    float *skip = check_floats(heads, -1, 1), *dstep = zeros(n * heads), *drate = zeros(heads), *dskip = zeros(heads);
+    Inputs in = {.scan = {.x = x, .b = x + dim, .c = x + dim + state, .ld = ld, .step = step, .rate = rate, .skip = skip, .n = n, .heads = heads,
+                          .head_dim = head_dim, .state = state, .seq_start = seq_start, .seqs = 3}};
+    Loss l = loss_of(scan, &in, n * dim);
+    CHECK_OK(ref->scan_backward(&in.scan, l.weight, dx, dx + dim, dx + dim + state, dstep, drate, dskip));
+    expect_gradient("scan_backward: x, b, c", &l, x, n * ld, dx);
+    expect_gradient("scan_backward: step", &l, step, n * heads, dstep);
+    expect_gradient("scan_backward: rate", &l, rate, heads, drate);
+    expect_gradient("scan_backward: skip", &l, skip, heads, dskip);
 }
 
 // The gates of fixed choices and the probs, [n, top_k] and [n, experts].
@@ -241,7 +262,7 @@ static void test_conv(void) {
 
 static const CheckTest tests[] = {
     {"/kernels/gradients/gelu", test_gelu}, {"/kernels/gradients/layer-norm", test_layer_norm}, {"/kernels/gradients/linear", test_linear},
-    {"/kernels/gradients/attention", test_attention}, {"/kernels/gradients/route", test_route}, {"/kernels/gradients/combine", test_combine},
+    {"/kernels/gradients/attention", test_attention}, {"/kernels/gradients/scan", test_scan}, {"/kernels/gradients/route", test_route}, {"/kernels/gradients/combine", test_combine},
     {"/kernels/gradients/segments", test_segments}, {"/kernels/gradients/conv", test_conv},
 };
 

@@ -67,6 +67,7 @@ int main(int argc, char **argv) {
     check_element_register();
     check_attention_register();
     check_route_register();
+    check_scan_register();
     check_segment_register();
     check_threads_register();
     register_levels();
