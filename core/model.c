@@ -446,8 +446,10 @@ SeamStatus seam_model_embed_features(const SeamModel *model, SeamRun *run, int32
                                 saved ? &saved->project : NULL);
 }
 
-SeamStatus seam_model_encode(const SeamModel *model, SeamRun *run, int32_t first, int32_t last,
-                             SeamTokens *tokens, float *use, SeamEncoderSaved *saved) {
+// carry: of a stream, or NULL.
+static SeamStatus encode(const SeamModel *model, SeamRun *run, int32_t first, int32_t last,
+                         SeamTokens *tokens, float *use, SeamCarry *carry,
+                         SeamEncoderSaved *saved) {
     size_t mark = seam_arena_mark(run->arena);
     SeamPattern dense = seam_pattern_dense(tokens), local = {0};
     if (first < 0 || last >= model->config.layers || tokens->dim != model->config.dim)
@@ -457,11 +459,23 @@ SeamStatus seam_model_encode(const SeamModel *model, SeamRun *run, int32_t first
         if (is_local && !local.key_start) // one pattern for all local layers
             SEAM_TRY(seam_pattern_local(&model->config, run->arena, tokens, &local));
         SEAM_TRY(seam_encoder_forward(&model->encoder[l], run, is_local ? &local : &dense,
-                                      tokens->x, use, saved ? &saved[l - first] : NULL));
+                                      carry ? carry->state[l] : NULL, tokens->x, use,
+                                      saved ? &saved[l - first] : NULL));
     }
     if (!saved)
         seam_arena_release(run->arena, mark);
     return SEAM_OK;
+}
+
+SeamStatus seam_model_encode(const SeamModel *model, SeamRun *run, int32_t first, int32_t last,
+                             SeamTokens *tokens, float *use, SeamEncoderSaved *saved) {
+    return encode(model, run, first, last, tokens, use, NULL, saved);
+}
+
+SeamStatus seam_model_encode_stream(const SeamModel *model, SeamRun *run, int32_t first,
+                                    int32_t last, SeamTokens *tokens, float *use,
+                                    SeamCarry *carry) {
+    return encode(model, run, first, last, tokens, use, carry, NULL);
 }
 
 SeamStatus seam_model_fuse(const SeamModel *model, SeamRun *run, const SeamTokens *in,

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "core/bundle.h"
+#include "core/carry.h"
 #include "core/layers/anomaly.h"
 #include "core/layers/classify.h"
 #include "core/layers/encoder.h"
@@ -87,6 +88,9 @@ SeamStatus seam_model_embed_features(const SeamModel *model, SeamRun *run, int32
 // saved [last - first + 1], or NULL in inference.
 SeamStatus seam_model_encode(const SeamModel *model, SeamRun *run, int32_t first, int32_t last, SeamTokens *tokens, float *use,
                              SeamEncoderSaved *saved);
+// The same in inference for the next tokens of a stream: all sequences follow one another, and what the scan layers know of it is in carry.
+SeamStatus seam_model_encode_stream(const SeamModel *model, SeamRun *run, int32_t first, int32_t last, SeamTokens *tokens, float *use,
+                                    SeamCarry *carry);
 
 // ---- fuse ------------------------------------------------------------------------------------------------------------------------
 

@@ -109,12 +109,24 @@ static double sigma_of(const SeamTensor *tensor) {
     return 1.0 / sqrt(fan_in);
 }
 
+// softplus(b) = step: b = log(exp(step) - 1). Of one value, the first.
+static void draw_steps(SeamTensor *tensor) {
+    for (size_t i = 0; i < tensor->size; i++) {
+        double share = tensor->size > 1 ? (double)i / (double)(tensor->size - 1) : 0;
+        tensor->data[i] = (float)log(expm1(pow(10, -1 - 2 * share)));
+    }
+}
+
 static void tensor_draw(SeamTensor *tensor, uint64_t seed) {
     static const float constant[] = {
         [SEAM_INIT_ZERO] = 0.0f, [SEAM_INIT_ONE] = 1.0f, [SEAM_INIT_TWO] = 2.0f};
     if (tensor->init <= SEAM_INIT_TWO) {
         for (size_t i = 0; i < tensor->size; i++)
             tensor->data[i] = constant[tensor->init];
+        return;
+    }
+    if (tensor->init == SEAM_INIT_STEPS) {
+        draw_steps(tensor);
         return;
     }
     SeamRandom random = seam_random(seed, seam_random_hash(tensor->name));

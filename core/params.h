@@ -14,6 +14,7 @@ typedef enum {
     SEAM_INIT_ZERO,
     SEAM_INIT_ONE,
     SEAM_INIT_TWO,    // for the bias of a sigmoid gate: it starts open, at 0.88
+    SEAM_INIT_STEPS,  // for the bias of a scan's steps: softplus gives 0.1 for the first down to 0.001 for the last, evenly in their logarithm
     SEAM_INIT_LINEAR, // normal, std = 1/sqrt(fan in), cut at two sigma; fan in = product of all dimensions but the first (or `fan_in`)
     SEAM_INIT_SMALL,  // normal, std 0.02
 } SeamInit;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // seamencoder: runs some of the model's encoder layers over the tokens of one modality, in place. It owns the working memory of its
-// streaming thread; it never adds, drops or reorders tokens.
+// streaming thread and what scan layers know of the stream so far; it never adds, drops or reorders tokens.
 
 /**
  * SECTION:element-seamencoder
@@ -9,6 +9,9 @@
  *
  * Tokens in, the same tokens encoded out. Each branch of a graph has one, or several with a part of the layers each and a queue between
  * them, so that they work at the same time:
+ *
+ * Where the model has layers that scan, the stream is one long sequence to them, whatever its cut into buffers: they go on where the last
+ * buffer ended. They start anew after a flush, a new segment, other caps, and a buffer marked as a discontinuity.
  *
  * |[
  * gst-launch-1.0 videotestsrc num-buffers=50 ! seamvideoembed model=M.seam ! seamencoder model=M.seam layers=0-1 ! queue
@@ -37,6 +40,7 @@ struct _GstSeamEncoder {
 
     // The streaming thread's, from start to stop.
     GstSeamModel model;
+    SeamCarry carry;    // of the stream
     gint32 first, last; // layers to run
     gint32 modality;    // -1 until caps have come
     gint32 planned;     // tokens that the arena has room for
@@ -123,6 +127,7 @@ static gboolean set_caps(GstBaseTransform *base, GstCaps *in, GstCaps *out)
         g_free(message);
         return FALSE;
     }
+    seam_carry_reset(&self->carry);
     self->modality = info.modality;
     self->planned = seam_modality_tokens(&model->config, info.modality);
     return gst_seam_model_reserve(&self->model, GST_ELEMENT(self), seam_model_encode_bytes(model, self->planned, false));
@@ -168,7 +173,8 @@ static GstFlowReturn encode(GstSeamEncoder *self, SeamTokens *tokens, GstSeamTok
     if (!make_room(self, tokens->n))
         return GST_FLOW_ERROR;
     self->model.arena.used = 0;
-    SeamStatus status = seam_model_encode(self->model.model, &self->model.run, self->first, self->last, tokens, meta->expert_use, NULL);
+    SeamStatus status = seam_model_encode_stream(self->model.model, &self->model.run, self->first, self->last, tokens, meta->expert_use,
+                                                 &self->carry);
     return gst_seam_model_flow(GST_ELEMENT(self), status, "seamencoder: running the encoder layers");
 }
 
@@ -178,6 +184,8 @@ static GstFlowReturn transform_ip(GstBaseTransform *base, GstBuffer *buffer)
     SeamTokens tokens;
     GstMapInfo map;
     char *message = NULL;
+    if (GST_BUFFER_IS_DISCONT(buffer))
+        seam_carry_reset(&self->carry);
     if (!gst_seam_tokens_map(buffer, GST_MAP_READWRITE, &tokens, &map, &message)) {
         GST_ELEMENT_ERROR(self, STREAM, FORMAT, ("%s: %s", GST_OBJECT_NAME(self), message), (NULL));
         g_free(message);
@@ -186,6 +194,13 @@ static GstFlowReturn transform_ip(GstBaseTransform *base, GstBuffer *buffer)
     GstFlowReturn flow = encode(self, &tokens, gst_buffer_get_seam_tokens_meta(buffer));
     gst_buffer_unmap(buffer, &map);
     return flow;
+}
+
+static gboolean sink_event(GstBaseTransform *base, GstEvent *event)
+{
+    if (GST_EVENT_TYPE(event) == GST_EVENT_FLUSH_STOP || GST_EVENT_TYPE(event) == GST_EVENT_SEGMENT)
+        seam_carry_reset(&GST_SEAM_ENCODER(base)->carry);
+    return GST_BASE_TRANSFORM_CLASS(gst_seam_encoder_parent_class)->sink_event(base, event);
 }
 
 // ---- life -------------------------------------------------------------------------------------------------------------------------------
@@ -200,17 +215,22 @@ static gboolean start(GstBaseTransform *base)
     GST_OBJECT_UNLOCK(self);
     self->modality = -1;
     self->planned = 0;
-    if (parse_layers(text, self->model.model->config.layers, &self->first, &self->last))
+    g_autoptr(GError) error = NULL;
+    if (!parse_layers(text, self->model.model->config.layers, &self->first, &self->last))
+        GST_ELEMENT_ERROR(self, RESOURCE, SETTINGS,
+                          ("%s: property layers=\"%s\" does not fit the model's %d layers: give \"all\" or FIRST-LAST within 0-%d",
+                           GST_OBJECT_NAME(self), text, self->model.model->config.layers, self->model.model->config.layers - 1), (NULL));
+    else if (seam_carry_init(&self->carry, &self->model.model->config, &error))
         return TRUE;
-    GST_ELEMENT_ERROR(self, RESOURCE, SETTINGS,
-                      ("%s: property layers=\"%s\" does not fit the model's %d layers: give \"all\" or FIRST-LAST within 0-%d",
-                       GST_OBJECT_NAME(self), text, self->model.model->config.layers, self->model.model->config.layers - 1), (NULL));
+    else
+        GST_ELEMENT_ERROR(self, RESOURCE, NO_SPACE_LEFT, ("%s: %s", GST_OBJECT_NAME(self), error->message), (NULL));
     gst_seam_model_stop(&self->model);
     return FALSE;
 }
 
 static gboolean stop(GstBaseTransform *base)
 {
+    seam_carry_clear(&GST_SEAM_ENCODER(base)->carry);
     gst_seam_model_stop(&GST_SEAM_ENCODER(base)->model);
     return TRUE;
 }
@@ -280,6 +300,7 @@ static void gst_seam_encoder_class_init(GstSeamEncoderClass *klass)
     transform_class->set_caps = set_caps;
     transform_class->transform_ip = transform_ip;
     transform_class->transform_ip_on_passthrough = FALSE;
+    transform_class->sink_event = sink_event;
     transform_class->start = start;
     transform_class->stop = stop;
     gst_element_class_add_static_pad_template(element_class, &sink_template);

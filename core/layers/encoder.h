@@ -7,12 +7,16 @@
 #include "core/layers/attention.h"
 #include "core/layers/moe.h"
 #include "core/layers/norm.h"
+#include "core/layers/scan.h"
 
 typedef struct {
     SeamMixer mixer;
     float gate_threshold; // in inference
     SeamNorm norm1, norm2;
-    SeamAttentionLayer attention;
+    union {
+        SeamAttentionLayer attention;
+        SeamScanLayer scan; // of SEAM_MIXER_SCAN
+    };
     SeamMoe moe;
 } SeamEncoderLayer;
 
@@ -20,7 +24,10 @@ typedef struct {
 typedef struct {
     int32_t n;
     SeamNormSaved norm1, norm2; // before the mixer, before the experts
-    SeamAttentionSaved attention;
+    union {
+        SeamAttentionSaved attention;
+        SeamScanSaved scan;
+    };
     SeamMoeSaved moe;
 } SeamEncoderSaved;
 
@@ -28,10 +35,10 @@ typedef struct {
 void seam_encoder_declare(SeamEncoderLayer *layer, SeamParams *params, const SeamConfig *config,
                           int32_t index, SeamTensor *shared_a);
 
-// x [n, dim] in place; pattern: of the layer's mixer. saved: NULL in inference. use: see
-// seam_moe_forward.
+// x [n, dim] in place; pattern: of the layer's mixer. state: of a scan that goes on, or NULL (see
+// seam_scan_forward). saved: NULL in inference. use: see seam_moe_forward.
 SeamStatus seam_encoder_forward(const SeamEncoderLayer *layer, SeamRun *run,
-                                const SeamPattern *pattern, float *x, float *use,
+                                const SeamPattern *pattern, float *state, float *x, float *use,
                                 SeamEncoderSaved *saved);
 // dx [n, dim] in place: of the output in, of the input out.
 SeamStatus seam_encoder_backward(const SeamEncoderLayer *layer, SeamRun *run,

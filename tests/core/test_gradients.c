@@ -334,7 +334,7 @@ static double encoder_loss(void *data, bool backward) {
     double balance = 0;
     size_t mark = seam_arena_mark(&c->f.arena);
     memcpy(x, c->f.x, sizeof x);
-    assert_ok(seam_encoder_forward(&c->layer, &c->f.run, &c->pattern, x, NULL, &saved));
+    assert_ok(seam_encoder_forward(&c->layer, &c->f.run, &c->pattern, NULL, x, NULL, &saved));
     uint64_t choices = hash_choices(1, &saved.moe, c->layer.moe.top_k);
     if (backward) {
         c->choices = choices;

@@ -125,6 +125,14 @@ static void write_adapter(const char *file, SeamModel *model, int32_t task, cons
     g_assert_no_error(error);
 }
 
+static void set_mixers(SeamConfig *config, TestBundleFlags flags)
+{
+    for (int32_t l = 0; flags & TEST_BUNDLE_SCAN && l < config->layers; l++)
+        config->mixer[l] = SEAM_MIXER_SCAN;
+    if (flags & TEST_BUNDLE_SCAN)
+        config->scan_state = 4;
+}
+
 char *test_bundle_new(uint64_t seed, TestBundleFlags flags)
 {
     g_autoptr(GError) error = NULL;
@@ -133,6 +141,7 @@ char *test_bundle_new(uint64_t seed, TestBundleFlags flags)
     char *path = g_build_filename(folder, "test.seam", NULL);
     g_autofree SeamConfig *config = g_new0(SeamConfig, 1);
     test_config(config);
+    set_mixers(config, flags);
     SeamModel *model = seam_model_new(config, false, seed, &error);
     g_assert_no_error(error);
     JsonObject *meta = flags & TEST_BUNDLE_CALIBRATED ? calibration_meta(config) : NULL;

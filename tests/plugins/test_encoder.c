@@ -14,9 +14,10 @@ typedef struct {
     GstHarness *h;
 } Fixture;
 
+// data: TestBundleFlags.
 static void set_up(Fixture *f, gconstpointer data)
 {
-    f->bundle = test_bundle_new(1, TEST_BUNDLE_PLAIN);
+    f->bundle = test_bundle_new(1, (TestBundleFlags)GPOINTER_TO_INT(data));
     f->model = test_model(f->bundle);
 }
 
@@ -203,6 +204,99 @@ static void test_caps_change(Fixture *f, gconstpointer data)
     gst_caps_unref(caps);
 }
 
+// ---- a stream ---------------------------------------------------------------------------------------------------------------------------
+
+// `count` of the tokens of tokens(f, seed), from `first` on, as one sequence in a buffer of its own.
+static GstBuffer *piece(Fixture *f, uint64_t seed, int32_t first, int32_t count)
+{
+    const gsize row = (gsize)f->model->config.dim * sizeof(float);
+    GstBuffer *all = tokens(f, seed), *part = test_tokens_new(&f->model->config, SEAM_STAGE_EMBEDDED, TEST_SENSORS, 1, count, 0.5, 0.1, 30, seed);
+    GstMapInfo map;
+    g_assert_true(gst_buffer_map(all, &map, GST_MAP_READ));
+    g_assert_cmpuint(gst_buffer_fill(part, 0, map.data + (gsize)first * row, (gsize)count * row), ==, (gsize)count * row);
+    gst_buffer_unmap(all, &map);
+    gst_buffer_unref(all);
+    return part;
+}
+
+// The largest difference, relative to 1 and the value, between what came out for the tokens of `part` and, from token `first` on, in `whole`.
+static double difference_from(GstBuffer *whole, GstBuffer *part, int32_t first, int32_t dim)
+{
+    GstMapInfo a, b;
+    double most = 0;
+    g_assert_true(gst_buffer_map(whole, &a, GST_MAP_READ) && gst_buffer_map(part, &b, GST_MAP_READ));
+    const float *x = (const float *)(const void *)a.data + (gsize)first * (gsize)dim, *y = (const float *)(const void *)b.data;
+    for (gsize i = 0; i < b.size / sizeof(float); i++)
+        most = MAX(most, fabs((double)x[i] - (double)y[i]) / (1 + fabs((double)x[i])));
+    gst_buffer_unmap(whole, &a);
+    gst_buffer_unmap(part, &b);
+    return most;
+}
+
+// One sequence of all tokens, by a model whose layers scan.
+static GstBuffer *whole_stream(Fixture *f)
+{
+    set_caps(f, f->h, 0);
+    GstBuffer *whole = gst_harness_push_and_pull(f->h, piece(f, 1, 0, SEQS * LENGTH));
+    set_caps(f, f->h, 0); // a new segment: the stream starts anew
+    return whole;
+}
+
+static void test_carry(Fixture *f, gconstpointer data)
+{
+    static const int32_t cut[] = {0, 1, 6, 7, SEQS * LENGTH};
+    f->h = harness(f, NULL);
+    GstBuffer *whole = whole_stream(f);
+    for (guint i = 0; i + 1 < G_N_ELEMENTS(cut); i++) {
+        GstBuffer *part = gst_harness_push_and_pull(f->h, piece(f, 1, cut[i], cut[i + 1] - cut[i]));
+        g_assert_cmpfloat(difference_from(whole, part, cut[i], f->model->config.dim), <=, 1e-5);
+        gst_buffer_unref(part);
+    }
+    set_caps(f, f->h, 0);
+    GstBuffer *sequences = gst_harness_push_and_pull(f->h, tokens(f, 1)); // two in one buffer: one after the other
+    g_assert_cmpfloat(difference_from(whole, sequences, 0, f->model->config.dim), <=, 1e-5);
+    gst_buffer_unref(sequences);
+    gst_buffer_unref(whole);
+}
+
+typedef enum { NOTHING, FLUSH, SEGMENT, DISCONT, CAPS } Start;
+
+static void start_anew(Fixture *f, Start start, GstBuffer *next)
+{
+    GstCaps *other = test_tokens_caps(f->model, SEAM_STAGE_EMBEDDED, TEST_SOUND, 0);
+    GstCaps *same = test_tokens_caps(f->model, SEAM_STAGE_EMBEDDED, TEST_SENSORS, 0);
+    if (start == FLUSH) {
+        gst_harness_push_event(f->h, gst_event_new_flush_start());
+        gst_harness_push_event(f->h, gst_event_new_flush_stop(TRUE));
+    }
+    if (start == FLUSH || start == SEGMENT)
+        push_segment(f->h);
+    if (start == DISCONT)
+        GST_BUFFER_FLAG_SET(next, GST_BUFFER_FLAG_DISCONT);
+    if (start == CAPS) {
+        gst_harness_push_event(f->h, gst_event_new_caps(other));
+        gst_harness_push_event(f->h, gst_event_new_caps(same));
+    }
+    gst_caps_unref(other);
+    gst_caps_unref(same);
+}
+
+static void test_carry_ends(Fixture *f, gconstpointer data)
+{
+    f->h = harness(f, NULL);
+    GstBuffer *whole = whole_stream(f);
+    for (Start start = NOTHING; start <= CAPS; start++) {
+        gst_buffer_unref(gst_harness_push_and_pull(f->h, piece(f, 2, 0, 9)));
+        GstBuffer *next = piece(f, 1, 0, 5);
+        start_anew(f, start, next);
+        next = gst_harness_push_and_pull(f->h, next);
+        double most = difference_from(whole, next, 0, f->model->config.dim);
+        g_assert_true(start == NOTHING ? most > 1e-3 : most <= 1e-5);
+        gst_buffer_unref(next);
+    }
+    gst_buffer_unref(whole);
+}
+
 // ---- what is refused --------------------------------------------------------------------------------------------------------------------
 
 static void test_order_refused(Fixture *f, gconstpointer data)
@@ -326,6 +420,8 @@ int main(int argc, char **argv)
     ADD("sizes", test_sizes);
     ADD("events", test_events);
     ADD("caps-change", test_caps_change);
+    g_test_add("/encoder/carry", Fixture, GINT_TO_POINTER(TEST_BUNDLE_SCAN), set_up, test_carry, tear_down);
+    g_test_add("/encoder/carry-ends", Fixture, GINT_TO_POINTER(TEST_BUNDLE_SCAN), set_up, test_carry_ends, tear_down);
     ADD("order-refused", test_order_refused);
     ADD("other-model", test_other_model);
     ADD("bad-buffers", test_bad_buffers);

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Gradients of the token mixers beside plain attention against finite differences, through the ref kernels, and that their planned memory is enough.
+#include <glib.h>
+#include <string.h>
+
+#include "core/layers/scan.h"
+#include "tests/core/differences.h"
+#include "tests/core/small_model.h"
+
+enum { N = 11, SEQS = 3 };
+
+typedef struct {
+    SeamConfig config;
+    SeamParams *params;
+    SeamArena arena;
+    SeamRun run;
+    SeamRandom random;
+    SeamPattern pattern; // of sequences of 7, 0 and 4 tokens
+    int32_t seq_start[SEQS + 1];
+    float x[N * DIM], weight[N * DIM], dx[N * DIM];
+    SeamScanLayer scan;
+} Fixture;
+
+static void setup(Fixture *f, uint64_t seed) {
+    memset(f, 0, sizeof *f);
+    f->config = small_config();
+    f->params = seam_params_new();
+    g_assert_true(seam_arena_init(&f->arena, 1 << 20));
+    f->run = (SeamRun){seam_kernels_ref(), &f->arena};
+    f->random = seam_random(seed, 1);
+    f->seq_start[1] = f->seq_start[2] = 7;
+    f->seq_start[3] = N;
+    f->pattern = (SeamPattern){.n = N, .seqs = SEQS, .seq_start = f->seq_start};
+    fill(&f->random, f->x, G_N_ELEMENTS(f->x), 1);
+    fill(&f->random, f->weight, G_N_ELEMENTS(f->weight), 1);
+}
+
+static void teardown(Fixture *f) {
+    seam_params_free(f->params);
+    seam_arena_clear(&f->arena);
+}
+
+// ---- scan ---------------------------------------------------------------------------------------
+
+static double scan_loss(void *data, bool backward) {
+    Fixture *f = data;
+    SeamScanSaved saved;
+    float y[N * DIM] = {0};
+    size_t mark = seam_arena_mark(&f->arena);
+    assert_ok(seam_scan_forward(&f->scan, &f->run, &f->pattern, f->x, NULL, y, &saved));
+    if (backward)
+        assert_ok(seam_scan_backward(&f->scan, &f->run, &saved, f->weight, f->dx));
+    seam_arena_release(&f->arena, mark);
+    return weighted(y, f->weight, N * DIM);
+}
+
+static void test_scan(void) {
+    Fixture f;
+    size_t kept;
+    setup(&f, 41);
+    f.config.scan_state = 3;
+    seam_scan_declare(&f.scan, f.params, "scan", &f.config);
+    draw(f.params, &f.random);
+    check_params(f.params, SIZE_MAX, scan_loss, &f);
+    check_values("x", f.x, f.dx, N * DIM, SIZE_MAX, scan_loss, &f);
+    size_t scratch = seam_scan_bytes(&f.scan, N, true, &kept);
+    g_assert_cmpuint(f.arena.peak, <=, scratch + kept);
+    teardown(&f);
+}
+
+int main(int argc, char **argv) {
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/gradients-mixers/scan", test_scan);
+    return g_test_run();
+}
