@@ -293,7 +293,8 @@ SeamStatus seam_decide(const SeamModel *model, SeamRun *run, const SeamTokens *t
                        const float *expert_use, SeamWindowResult *result) {
     int32_t first = tokens->seq_start[window], start[2] = {0, tokens->seq_start[window + 1] - first};
     SeamTokens one = {.n = start[1], .dim = tokens->dim, .seqs = 1, .x = tokens->x + (size_t)first * tokens->dim, .seq_start = start,
-                      .seq_time = tokens->seq_time + window, .place = tokens->place + first};
+                      .seq_time = tokens->seq_time + window, .place = tokens->place + first,
+                      .size = tokens->size ? tokens->size + first : NULL};
     begin_result(model, &one, expected, expert_use, result);
     if (one.n == 0)
         return SEAM_OK;

@@ -389,6 +389,10 @@ size_t seam_model_encode_bytes(const SeamModel *model, int32_t tokens, bool trai
     return kept + scratch + pattern;
 }
 
+size_t seam_model_merge_bytes(const SeamModel *model, int32_t tokens) {
+    return seam_merge_bytes(tokens, model->config.dim) + seam_arena_bytes((size_t)tokens, sizeof(float));
+}
+
 size_t seam_model_fuse_bytes(const SeamModel *model, int32_t tokens, bool train) {
     size_t dx = train ? seam_arena_bytes((size_t)tokens * model->config.dim, sizeof(float)) : 0;
     return seam_pattern_fusion_bytes(&model->config, tokens) +
@@ -447,13 +451,10 @@ SeamStatus seam_model_embed_features(const SeamModel *model, SeamRun *run, int32
 }
 
 // carry: of a stream, or NULL.
-static SeamStatus encode(const SeamModel *model, SeamRun *run, int32_t first, int32_t last,
-                         SeamTokens *tokens, float *use, SeamCarry *carry,
-                         SeamEncoderSaved *saved) {
-    size_t mark = seam_arena_mark(run->arena);
+static SeamStatus encode_layers(const SeamModel *model, SeamRun *run, int32_t first, int32_t last,
+                                SeamTokens *tokens, float *use, SeamCarry *carry,
+                                SeamEncoderSaved *saved) {
     SeamPattern dense = seam_pattern_dense(tokens), local = {0};
-    if (first < 0 || last >= model->config.layers || tokens->dim != model->config.dim)
-        return SEAM_BAD_SHAPE;
     for (int32_t l = first; l <= last; l++) {
         bool is_local = model->encoder[l].mixer == SEAM_MIXER_LOCAL;
         if (is_local && !local.key_start) // one pattern for all local layers
@@ -462,6 +463,32 @@ static SeamStatus encode(const SeamModel *model, SeamRun *run, int32_t first, in
                                       carry ? carry->state[l] : NULL, tokens->x, use,
                                       saved ? &saved[l - first] : NULL));
     }
+    return SEAM_OK;
+}
+
+static SeamStatus encode_merged(const SeamModel *model, SeamRun *run, int32_t first, int32_t last,
+                                SeamTokens *tokens, float *use, SeamCarry *carry) {
+    SeamMerge merge;
+    tokens->size = SEAM_NEW(run->arena, float, tokens->n);
+    size_t mark = seam_arena_mark(run->arena);
+    for (int32_t i = 0; tokens->size && i < tokens->n; i++)
+        tokens->size[i] = 1;
+    SEAM_TRY(tokens->size ? seam_merge_forward(run, run->effort.merge, tokens, &merge) : SEAM_NO_MEMORY);
+    SEAM_TRY(encode_layers(model, run, first, last, tokens, use, carry, NULL));
+    SEAM_TRY(seam_merge_undo(run, &merge, tokens));
+    seam_arena_release(run->arena, mark);
+    return SEAM_OK;
+}
+
+static SeamStatus encode(const SeamModel *model, SeamRun *run, int32_t first, int32_t last,
+                         SeamTokens *tokens, float *use, SeamCarry *carry,
+                         SeamEncoderSaved *saved) {
+    if (first < 0 || last >= model->config.layers || tokens->dim != model->config.dim)
+        return SEAM_BAD_SHAPE;
+    if (!saved && run->effort.merge > 0 && !tokens->size)
+        return encode_merged(model, run, first, last, tokens, use, carry);
+    size_t mark = seam_arena_mark(run->arena);
+    SEAM_TRY(encode_layers(model, run, first, last, tokens, use, carry, saved));
     if (!saved)
         seam_arena_release(run->arena, mark);
     return SEAM_OK;

@@ -16,6 +16,7 @@
 #include "core/layers/fusion.h"
 #include "core/layers/image_embed.h"
 #include "core/layers/localise.h"
+#include "core/layers/merge.h"
 #include "core/layers/project.h"
 #include "core/layers/sensor_embed.h"
 #include "core/layers/survival.h"
@@ -66,6 +67,8 @@ SeamModel *seam_model_with_adapter(SeamModel *base, int32_t task, const char *ad
 size_t seam_model_embed_bytes(const SeamModel *model, int32_t modality, int32_t inputs, bool train);
 size_t seam_model_encode_bytes(const SeamModel *model, int32_t tokens, bool train);
 size_t seam_model_fuse_bytes(const SeamModel *model, int32_t tokens, bool train);
+// What encoding needs besides when run->effort.merge is over 0.
+size_t seam_model_merge_bytes(const SeamModel *model, int32_t tokens);
 
 // ---- embed: all outputs (x, place, seq_*) are in the run's arena -------------------------------------------------------------
 
@@ -85,7 +88,9 @@ SeamStatus seam_model_embed_features(const SeamModel *model, SeamRun *run, int32
 // ---- encode: layers first..last in place on tokens->x -----------------------------------------------------------------------
 
 // use [experts], or NULL: the share of choices that fell on each expert is added up here (sums to tokens * layers).
-// saved [last - first + 1], or NULL in inference.
+// saved [last - first + 1], or NULL in inference. With run->effort.merge that share of the tokens of each sequence is taken away before the first
+// layer (core/layers/merge.h), unless that was done in a call before: then tokens->size is there. n, seq_start, place and size become those of what is
+// left; size is in the run's arena. Pictures get their tokens back after the last layer of the call, so that a cell has a token.
 SeamStatus seam_model_encode(const SeamModel *model, SeamRun *run, int32_t first, int32_t last, SeamTokens *tokens, float *use,
                              SeamEncoderSaved *saved);
 // The same in inference for the next tokens of a stream: all sequences follow one another, and what the scan layers know of it is in carry.

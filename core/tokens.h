@@ -33,6 +33,7 @@ typedef struct {
     int32_t *seq_start; // [seqs + 1]
     double *seq_time;   // [seqs] running time of each sequence's start, seconds
     SeamPlace *place;   // [n]
+    float *size;        // [n] how many tokens each stands for, or NULL: one each (core/layers/merge.h)
 } SeamTokens;
 
 // How many patches of one picture modality stand one after another from `first` on, before `end`; 0 when the first is none.

@@ -36,12 +36,13 @@ const char *seam_status_text(SeamStatus status);
 
 // Attention over a ragged batch. Token i of sequence s (seq_start[s] <= i < seq_start[s+1]) is query i.
 //
-//   out[i, h] = gate[i, h] * sum_j softmax_j(scale * q[i, h] . k[j, h]) v[j, h]
+//   out[i, h] = gate[i, h] * sum_j softmax_j(scale * q[i, h] . k[j, h] + key_bias[j]) v[j, h]
 //
 // j runs over the keys of i: all tokens of its sequence (key_start == NULL), or key_index[key_start[i]
 // .. key_start[i+1]), indices into the batch, within the same sequence, no duplicates. A query without keys gives 0.
 // A gate below gate_threshold counts as 0 and its work is skipped (out and all its gradients are 0, lse is 0).
-// gate == NULL means 1. Source: Vaswani 2017 eq. 1 (scale = 1/sqrt(head_dim), not of the model's width); the
+// gate == NULL means 1, key_bias == NULL means 0. With key_bias[j] = log of how many tokens j stands for, j weighs as
+// much as they would (Bolya 2023, eq. 1); it is given, so that it has no gradient. Source: Vaswani 2017 eq. 1 (scale = 1/sqrt(head_dim), not of the model's width); the
 // gate: Qiu 2025, "Gated attention for large language models", G1 applied per head.
 typedef struct {
     const float *q, *k, *v; // [n, heads, head_dim], rows ld apart: qkv may be slices of one [n, 3*dim] buffer
@@ -54,6 +55,7 @@ typedef struct {
     int32_t seqs;
     const int32_t *key_start; // [n + 1] or NULL (dense)
     const int32_t *key_index; // [key_start[n]]
+    const float *key_bias;    // [n] added to the scaled scores of each key, or NULL
 } SeamAttention;
 
 // Selective scan over a ragged batch: a state of head_dim x state numbers a head runs along each sequence.

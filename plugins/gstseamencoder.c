@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // seamencoder: runs some of the model's encoder layers over the tokens of one modality, in place. It owns the working memory of its
-// streaming thread and what scan layers know of the stream so far; it never adds, drops or reorders tokens.
+// streaming thread and what scan layers know of the stream so far; with keep=1 it never adds, drops or reorders tokens, with less it merges what is alike (core/layers/merge.h).
 
 /**
  * SECTION:element-seamencoder
@@ -26,8 +26,9 @@
 GST_DEBUG_CATEGORY_STATIC(seam_encoder_debug);
 #define GST_CAT_DEFAULT seam_encoder_debug
 
-enum { PROP_LAYERS = GST_SEAM_PROP_OWN };
+enum { PROP_LAYERS = GST_SEAM_PROP_OWN, PROP_KEEP };
 static const char default_layers[] = "all";
+#define LEAST_KEEP 0.1
 
 static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE(
     "sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS(GST_SEAM_TOKENS_CAPS_NAME ", stage=(string){ embedded, encoded }"));
@@ -36,7 +37,8 @@ static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE(
 
 struct _GstSeamEncoder {
     GstBaseTransform parent;
-    char *layers; // property, under the object's lock
+    char *layers; // properties, under the object's lock
+    double keep;
 
     // The streaming thread's, from start to stop.
     GstSeamModel model;
@@ -114,6 +116,14 @@ static char *check_order(const GstSeamEncoder *self, const GstSeamTokensInfo *in
                            done - 1, done, MAX(done, self->last));
 }
 
+// Working memory for the planned tokens, merging included: keep may change while it plays.
+static gboolean reserve(GstSeamEncoder *self)
+{
+    const SeamModel *model = self->model.model;
+    return gst_seam_model_reserve(&self->model, GST_ELEMENT(self),
+                                  seam_model_encode_bytes(model, self->planned, false) + seam_model_merge_bytes(model, self->planned));
+}
+
 static gboolean set_caps(GstBaseTransform *base, GstCaps *in, GstCaps *out)
 {
     GstSeamEncoder *self = GST_SEAM_ENCODER(base);
@@ -130,7 +140,7 @@ static gboolean set_caps(GstBaseTransform *base, GstCaps *in, GstCaps *out)
     seam_carry_reset(&self->carry);
     self->modality = info.modality;
     self->planned = seam_modality_tokens(&model->config, info.modality);
-    return gst_seam_model_reserve(&self->model, GST_ELEMENT(self), seam_model_encode_bytes(model, self->planned, false));
+    return reserve(self);
 }
 
 // ---- the work ---------------------------------------------------------------------------------------------------------------------------
@@ -156,7 +166,7 @@ static gboolean make_room(GstSeamEncoder *self, gint32 tokens)
         return TRUE;
     GST_DEBUG_OBJECT(self, "room for %d tokens instead of %d", tokens, self->planned);
     self->planned = tokens;
-    return gst_seam_model_reserve(&self->model, GST_ELEMENT(self), seam_model_encode_bytes(self->model.model, tokens, false));
+    return reserve(self);
 }
 
 static GstFlowReturn encode(GstSeamEncoder *self, SeamTokens *tokens, GstSeamTokensMeta *meta)
@@ -173,6 +183,9 @@ static GstFlowReturn encode(GstSeamEncoder *self, SeamTokens *tokens, GstSeamTok
     if (!make_room(self, tokens->n))
         return GST_FLOW_ERROR;
     self->model.arena.used = 0;
+    GST_OBJECT_LOCK(self);
+    self->model.run.effort.merge = (float)(1 - self->keep);
+    GST_OBJECT_UNLOCK(self);
     SeamStatus status = seam_model_encode_stream(self->model.model, &self->model.run, self->first, self->last, tokens, meta->expert_use,
                                                  &self->carry);
     return gst_seam_model_flow(GST_ELEMENT(self), status, "seamencoder: running the encoder layers");
@@ -193,6 +206,8 @@ static GstFlowReturn transform_ip(GstBaseTransform *base, GstBuffer *buffer)
     }
     GstFlowReturn flow = encode(self, &tokens, gst_buffer_get_seam_tokens_meta(buffer));
     gst_buffer_unmap(buffer, &map);
+    if (flow == GST_FLOW_OK)
+        gst_seam_tokens_shorten(buffer, &tokens);
     return flow;
 }
 
@@ -242,13 +257,15 @@ static void set_property(GObject *object, guint id, const GValue *value, GParamS
     GstSeamEncoder *self = GST_SEAM_ENCODER(object);
     if (gst_seam_model_set_property(&self->model, GST_ELEMENT(self), id, value))
         return;
-    if (id != PROP_LAYERS) {
-        G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, pspec);
-        return;
-    }
     GST_OBJECT_LOCK(self);
-    g_free(self->layers);
-    self->layers = g_value_get_string(value) ? g_value_dup_string(value) : g_strdup(default_layers);
+    switch (id) {
+    case PROP_LAYERS:
+        g_free(self->layers);
+        self->layers = g_value_get_string(value) ? g_value_dup_string(value) : g_strdup(default_layers);
+        break;
+    case PROP_KEEP: self->keep = g_value_get_double(value); break;
+    default: G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, pspec);
+    }
     GST_OBJECT_UNLOCK(self);
 }
 
@@ -257,12 +274,12 @@ static void get_property(GObject *object, guint id, GValue *value, GParamSpec *p
     GstSeamEncoder *self = GST_SEAM_ENCODER(object);
     if (gst_seam_model_get_property(&self->model, id, value))
         return;
-    if (id != PROP_LAYERS) {
-        G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, pspec);
-        return;
-    }
     GST_OBJECT_LOCK(self);
-    g_value_set_string(value, self->layers);
+    switch (id) {
+    case PROP_LAYERS: g_value_set_string(value, self->layers); break;
+    case PROP_KEEP: g_value_set_double(value, self->keep); break;
+    default: G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, pspec);
+    }
     GST_OBJECT_UNLOCK(self);
 }
 
@@ -278,6 +295,7 @@ static void gst_seam_encoder_init(GstSeamEncoder *self)
 {
     gst_seam_model_init(&self->model);
     self->layers = g_strdup(default_layers);
+    self->keep = 1;
     self->modality = -1;
 }
 
@@ -296,6 +314,12 @@ static void gst_seam_encoder_class_init(GstSeamEncoderClass *klass)
         g_param_spec_string("layers", "Layers",
                             "Which encoder layers are run: all, or FIRST-LAST counted from 0, as 0-1; read at the start", default_layers,
                             G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
+    g_object_class_install_property(
+        object_class, PROP_KEEP,
+        g_param_spec_double("keep", "Keep",
+                            "Share of the tokens of each picture, window or text that is encoded: below 1, tokens that are alike become one, "
+                            "which takes less time and costs some accuracy", LEAST_KEEP, 1, 1,
+                            G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING));
     transform_class->transform_caps = transform_caps;
     transform_class->set_caps = set_caps;
     transform_class->transform_ip = transform_ip;

@@ -281,18 +281,27 @@ static gint32 thin_out(GstSeamFusion *self)
     return times;
 }
 
+static gboolean any_merged(const GArray *items)
+{
+    for (guint i = 0; i < items->len; i++)
+        if (tokens_of(&g_array_index(items, GstSeamFusionItem, i))->size)
+            return TRUE;
+    return FALSE;
+}
+
 // Everything gathered as one batch in the arena: sequence times as corrected, all of window 0.
 static gboolean join_items(GstSeamFusion *self, SeamTokens *in, int32_t **window_of_seq)
 {
     SeamArena *arena = &self->model.arena;
     gint32 seqs = (gint32)self->items->len, n = count_tokens(self->items), dim = gst_seam_fusion_config(self)->dim;
-    gsize bytes = seam_arena_bytes((gsize)n * dim, sizeof(float)) + seam_arena_bytes(n, sizeof(SeamPlace)) +
+    gboolean merged = any_merged(self->items);
+    gsize bytes = seam_arena_bytes((gsize)n * dim, sizeof(float)) + seam_arena_bytes(n, sizeof(float)) + seam_arena_bytes(n, sizeof(SeamPlace)) +
                   seam_arena_bytes(seqs + 1, 3 * sizeof(double)) + 4 * 64 + seam_model_fuse_bytes(self->model.model, n, false);
     if (!gst_seam_model_reserve(&self->model, GST_ELEMENT(self), bytes))
         return FALSE;
     *in = (SeamTokens){.n = n, .dim = dim, .seqs = seqs, .x = SEAM_NEW(arena, float, (gsize)n * dim),
                        .seq_start = SEAM_NEW(arena, int32_t, seqs + 1), .seq_time = SEAM_NEW(arena, double, seqs),
-                       .place = SEAM_NEW(arena, SeamPlace, n)};
+                       .place = SEAM_NEW(arena, SeamPlace, n), .size = merged ? SEAM_NEW(arena, float, n) : NULL};
     *window_of_seq = SEAM_NEW0(arena, int32_t, seqs);
     gint32 at = 0;
     for (gint32 s = 0; s < seqs; s++) {
@@ -310,6 +319,8 @@ static gboolean join_items(GstSeamFusion *self, SeamTokens *in, int32_t **window
         in->seq_time[s] = item->time;
         memcpy(in->x + (gsize)at * dim, view.x + (gsize)first * dim, (gsize)count * dim * sizeof(float));
         memcpy(in->place + at, view.place + first, (gsize)count * sizeof(SeamPlace));
+        for (gint32 i = 0; merged && i < count; i++)
+            in->size[at + i] = view.size ? view.size[first + i] : 1;
         gst_buffer_unmap(item->buffer, &map);
         at += count;
     }

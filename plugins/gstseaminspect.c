@@ -51,6 +51,7 @@ static const struct {
     {"model", TO_ALL, TO_DECODER},
     {"device", TO_ALL, TO_DECODER},
     {"max-rate", TO_EMBED, TO_EMBED},
+    {"keep", TO_ENCODER, TO_ENCODER},
     {"missing", TO_FUSION, TO_FUSION},
     {"max-wait", TO_FUSION, TO_FUSION},
     {"max-start", TO_FUSION, TO_FUSION},
@@ -282,7 +283,8 @@ static void set_property(GObject *object, guint id, const GValue *value, GParamS
 static void get_property(GObject *object, guint id, GValue *value, GParamSpec *pspec)
 {
     GstSeamInspect *self = GST_SEAM_INSPECT(object);
-    GstElement *from = forwarded[id].from == TO_EMBED ? self->embed : forwarded[id].from == TO_FUSION ? self->fusion : self->decoder;
+    GstElement *from = forwarded[id].from == TO_EMBED ? self->embed : forwarded[id].from == TO_ENCODER ? self->encoder
+                       : forwarded[id].from == TO_FUSION ? self->fusion : self->decoder;
     if (from)
         g_object_get_property(G_OBJECT(from), forwarded[id].name, value);
 }
@@ -325,7 +327,7 @@ static void install_properties(GObjectClass *klass)
     static const struct {
         Target target;
         const char *factory;
-    } sources[] = {{TO_EMBED, "seamvideoembed"}, {TO_FUSION, "seamfusion"}, {TO_DECODER, "seamdecoder"}};
+    } sources[] = {{TO_EMBED, "seamvideoembed"}, {TO_ENCODER, "seamencoder"}, {TO_FUSION, "seamfusion"}, {TO_DECODER, "seamdecoder"}};
     for (guint s = 0; s < G_N_ELEMENTS(sources); s++) {
         GObjectClass *source = class_of(sources[s].factory);
         for (guint id = 1; source && id < G_N_ELEMENTS(forwarded); id++) {

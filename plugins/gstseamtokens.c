@@ -117,6 +117,7 @@ static void reset_meta(GstSeamTokensMeta *m)
 {
     m->stage = SEAM_STAGE_EMBEDDED;
     m->tokens = (SeamTokens){0};
+    m->size_room = NULL;
     m->present = m->missing = 0;
     m->window_time = m->window_duration = 0;
     m->n_levels = 0;
@@ -143,10 +144,10 @@ static void meta_free(GstMeta *meta, GstBuffer *buffer)
     g_free(((GstSeamTokensMeta *)meta)->block);
 }
 
-// Bytes of the block, whose arrays come in this order: seq_time, levels, place, seq_start, level_modality (widest alignment first).
+// Bytes of the block, whose arrays come in this order: seq_time, levels, place, size, seq_start, level_modality (widest alignment first).
 static gsize block_bytes(int32_t tokens, int32_t seqs, int32_t levels)
 {
-    return (gsize)seqs * sizeof(double) + (gsize)levels * sizeof(SeamLevel) + (gsize)tokens * sizeof(SeamPlace) +
+    return (gsize)seqs * sizeof(double) + (gsize)levels * sizeof(SeamLevel) + (gsize)tokens * (sizeof(SeamPlace) + sizeof(float)) +
            ((gsize)seqs + 1) * sizeof(int32_t) + (gsize)levels;
 }
 
@@ -170,13 +171,17 @@ static gboolean fill_arrays(GstSeamTokensMeta *m, const SeamTokens *tokens, cons
     m->tokens.seq_time = m->block;
     m->levels = (SeamLevel *)(m->tokens.seq_time + tokens->seqs);
     m->tokens.place = (SeamPlace *)(m->levels + n_levels);
-    m->tokens.seq_start = (int32_t *)(m->tokens.place + tokens->n);
+    m->size_room = (float *)(m->tokens.place + tokens->n);
+    m->tokens.size = tokens->size ? m->size_room : NULL;
+    m->tokens.seq_start = (int32_t *)(m->size_room + tokens->n);
     m->level_modality = (uint8_t *)(m->tokens.seq_start + tokens->seqs + 1);
     m->n_levels = n_levels;
     if (tokens->seqs > 0)
         memcpy(m->tokens.seq_time, tokens->seq_time, (gsize)tokens->seqs * sizeof(double));
     if (tokens->n > 0)
         memcpy(m->tokens.place, tokens->place, (gsize)tokens->n * sizeof(SeamPlace));
+    if (tokens->n > 0 && tokens->size)
+        memcpy(m->size_room, tokens->size, (gsize)tokens->n * sizeof(float));
     m->tokens.seq_start[0] = 0;
     if (tokens->seqs > 0)
         memcpy(m->tokens.seq_start, tokens->seq_start, ((gsize)tokens->seqs + 1) * sizeof(int32_t));
@@ -328,6 +333,16 @@ static gboolean check_sequences(const SeamTokens *t, char **message)
         if (t->seq_start[s] > t->seq_start[s + 1])
             return fail(message, "the buffer's SeamTokensMeta is broken: sequence %d ends before it begins", s);
     return TRUE;
+}
+
+void gst_seam_tokens_shorten(GstBuffer *buffer, const SeamTokens *tokens)
+{
+    GstSeamTokensMeta *m = gst_buffer_get_seam_tokens_meta(buffer);
+    if (tokens->size && tokens->size != m->size_room)
+        memcpy(m->size_room, tokens->size, (gsize)tokens->n * sizeof(float));
+    m->tokens.size = tokens->size ? m->size_room : NULL;
+    m->tokens.n = tokens->n;
+    gst_buffer_set_size(buffer, (gssize)tokens->n * tokens->dim * (gssize)sizeof(float));
 }
 
 gboolean gst_seam_tokens_map(GstBuffer *buffer, GstMapFlags flags, SeamTokens *view, GstMapInfo *map, char **message)

@@ -41,6 +41,7 @@ typedef struct {
     double clock_offset[SEAM_MAX_MODALITIES]; // measured by seamfusion, NAN where not
     int32_t clock_reference;                  // -1: none
     int32_t degraded;   // how far the work was cut to keep up: 0 not at all
+    float *size_room;   // private: tokens.size or where it would be
     gsize block_size;   // private
     gpointer block;     // private
 } GstSeamTokensMeta;
@@ -59,5 +60,8 @@ GstBuffer *gst_seam_tokens_pool_acquire(GstSeamTokensPool *pool, SeamStage stage
 
 // Maps a token buffer: a view with x set. False with a message when the buffer's size does not fit its meta or the meta is absent.
 gboolean gst_seam_tokens_map(GstBuffer *buffer, GstMapFlags flags, SeamTokens *view, GstMapInfo *map, char **message);
+
+// The buffer's tokens have become fewer in place, in a view that was mapped and is unmapped again: takes over their number and their sizes.
+void gst_seam_tokens_shorten(GstBuffer *buffer, const SeamTokens *tokens);
 
 G_END_DECLS

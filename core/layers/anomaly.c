@@ -3,7 +3,8 @@
 // Anomaly as distance to a memory of good windows (Roth 2022, "Towards total recall in industrial
 // anomaly detection", sec. 3; here a whole window and modality, not a patch).
 //
-//   phi(w, m) = [mean of x ; standard deviation of x]     [2 dim], over tokens of m in window w
+//   phi(w, m) = [mean of x ; standard deviation of x]     [2 dim], over tokens of m in window w,
+//                                                         each as often as it stands for one
 //   s         = (phi - mean_m) / std_m                    per dimension, over the good windows
 //   d         = mean of the k smallest |s - row| over the rows of memory m
 //   distance  = (d - d_mean_m) / d_std_m, the latter from good windows that are not in the memory
@@ -57,16 +58,19 @@ bool seam_anomaly_ready(const SeamAnomaly *a) {
     return false;
 }
 
-static void window_feature(int32_t n, int32_t dim, const float *x, float *feature) {
+static void window_feature(int32_t n, int32_t dim, const float *x, const float *size, float *feature) {
+    double all = 0;
+    for (int32_t i = 0; i < n; i++)
+        all += size ? size[i] : 1;
     for (int32_t d = 0; d < dim; d++) {
         double sum = 0, squares = 0;
         for (int32_t i = 0; i < n; i++)
-            sum += x[(size_t)i * dim + d];
-        double mean = sum / n;
+            sum += (size ? size[i] : 1) * x[(size_t)i * dim + d];
+        double mean = sum / all;
         for (int32_t i = 0; i < n; i++)
-            squares += (x[(size_t)i * dim + d] - mean) * (x[(size_t)i * dim + d] - mean);
+            squares += (size ? size[i] : 1) * (x[(size_t)i * dim + d] - mean) * (x[(size_t)i * dim + d] - mean);
         feature[d] = (float)mean;
-        feature[dim + d] = (float)sqrt(squares / n);
+        feature[dim + d] = (float)sqrt(squares / all);
     }
 }
 
@@ -86,6 +90,7 @@ SeamStatus seam_anomaly_features(const SeamAnomaly *a, SeamRun *run, const SeamT
                 continue;
             present[w] |= 1u << m;
             window_feature(n, a->dim, tokens->x + (size_t)segment[s] * a->dim,
+                           tokens->size ? tokens->size + segment[s] : NULL,
                            features + (size_t)s * a->width);
         }
     }

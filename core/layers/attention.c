@@ -4,9 +4,10 @@
 //
 //   q, k, v = x Wqkv^T + bqkv                      x [n, dim], each [n, heads, dim / heads]
 //   g = sigmoid(x Wg^T + bg)                       [n, heads]
-//   m[i, h] = g[i, h] * sum_j softmax_j(q[i, h] . k[j, h] / sqrt(dim / heads)) v[j, h]
+//   m[i, h] = g[i, h] * sum_j softmax_j(q[i, h] . k[j, h] / sqrt(dim / heads) + log s_j) v[j, h]
 //   y += m Wo^T + bo
 //
+// s_j: how many tokens j stands for, 1 but for merged ones (Bolya 2023, "Token merging", eq. 1).
 // Source: Vaswani 2017, sec. 3.2 (the scale is that of a head's width, not of the model's); the
 // gate: Qiu 2025, "Gated attention for large language models", position G1, one number a head. In
 // inference g below the threshold is a closed head, whose work the kernel skips.
@@ -46,7 +47,18 @@ static SeamAttention describe(const SeamAttentionLayer *a, const SeamAttentionSa
         .seqs = p->seqs,
         .key_start = p->key_start,
         .key_index = p->key_index,
+        .key_bias = s->bias,
     };
+}
+
+// Only merged tokens need it, which training never sees.
+static SeamStatus fill_bias(SeamRun *run, SeamAttentionSaved *s) {
+    if (!s->pattern.size)
+        return SEAM_OK;
+    s->bias = SEAM_NEW(run->arena, float, s->pattern.n);
+    for (int32_t i = 0; s->bias && i < s->pattern.n; i++)
+        s->bias[i] = logf(s->pattern.size[i]);
+    return s->bias ? SEAM_OK : SEAM_NO_MEMORY;
 }
 
 static SeamStatus alloc_saved(const SeamAttentionLayer *a, SeamRun *run, bool train,
@@ -68,6 +80,7 @@ SeamStatus seam_attention_forward(const SeamAttentionLayer *a, SeamRun *run,
     SeamAttentionSaved scratch, *s = saved ? saved : &scratch;
     *s = (SeamAttentionSaved){.pattern = *pattern, .gate_threshold = gate_threshold, .x = x};
     SEAM_TRY(alloc_saved(a, run, saved != NULL, s));
+    SEAM_TRY(fill_bias(run, s));
     SEAM_TRY(seam_linear_forward(&a->qkv, run, n, x, s->qkv));
     SEAM_TRY(seam_linear_forward(&a->gate, run, n, x, s->gate));
     SEAM_TRY(k->sigmoid((size_t)n * a->heads, s->gate, s->gate));
@@ -105,5 +118,5 @@ size_t seam_attention_bytes(const SeamAttentionLayer *a, int32_t n, bool train, 
     size_t tokens = seam_arena_bytes((size_t)n * a->dim, sizeof(float));
     size_t heads = seam_arena_bytes((size_t)n * a->heads, sizeof(float));
     *kept = train ? 4 * tokens + 2 * heads : 0;
-    return 4 * tokens + heads;
+    return 4 * tokens + heads + seam_arena_bytes((size_t)n, sizeof(float));
 }

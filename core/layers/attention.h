@@ -24,6 +24,7 @@ typedef struct {
     float *gate;    // [n, heads]
     float *mixed;   // heads side by side [n, dim]
     float *lse;     // [n, heads]
+    float *bias;    // [n] log of the tokens' sizes, or NULL
 } SeamAttentionSaved;
 
 void seam_attention_declare(SeamAttentionLayer *a, SeamParams *params, const char *prefix,

@@ -5,7 +5,7 @@
 //   z = adapter(x)                                 [n, dim]
 //   u = LN(z)                                      [n, dim]
 //   e = u s                                        [n]   (no bias: a softmax would not see it)
-//   p_wm = sum over tokens i of (w, m) of softmax_i(e_i) u_i
+//   p_wm = sum over tokens i of (w, m) of softmax_i(e_i + log s_i) u_i, s_i: how many it stands for
 //                                                  [dim] attention pooling (Ilse 2018, sec. 2.4)
 //   C_wm = W p_wm                                  [classes]
 //   logits_w = b + sum over the present m of C_wm  [classes]
@@ -21,6 +21,7 @@
 // adapter.
 #include "core/layers/classify.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -120,6 +121,8 @@ SeamStatus seam_classify_forward(const SeamClassify *c, SeamRun *run, const Seam
     if (!score)
         return SEAM_NO_MEMORY;
     SEAM_TRY(k->gemm(false, true, n, 1, c->dim, s->u, c->dim, c->score->data, c->dim, 0, score, 1));
+    for (int32_t i = 0; tokens->size && i < n; i++)
+        score[i] += logf(tokens->size[i]);
     SEAM_TRY(k->pool(segments, s->segment, c->dim, s->u, score, s->weight, s->pooled));
     SEAM_TRY(k->gemm(false, true, segments, c->classes, c->dim, s->pooled, c->dim, c->weight->data,
                      c->dim, 0, out->contributions, c->classes));

@@ -98,7 +98,8 @@ static SeamStatus alloc_joined(const SeamTokens *in, SeamArena *arena, int32_t w
     out->place = SEAM_NEW(arena, SeamPlace, in->n);
     out->seq_start = SEAM_NEW(arena, int32_t, (size_t)windows + 1);
     out->seq_time = SEAM_NEW(arena, double, windows);
-    return out->x && out->place && out->seq_start && out->seq_time ? SEAM_OK : SEAM_NO_MEMORY;
+    out->size = in->size ? SEAM_NEW(arena, float, in->n) : NULL;
+    return (out->size || !in->size) && out->x && out->place && out->seq_start && out->seq_time ? SEAM_OK : SEAM_NO_MEMORY;
 }
 
 // t [n]: the tokens' times after their window's start.
@@ -132,6 +133,8 @@ SeamStatus seam_fusion_join(const SeamFusion *f, SeamRun *run, const SeamTokens 
     for (int32_t j = 0; j < in->n; j++) {
         out->place[j] = in->place[order[j]];
         out->place[j].t = t[order[j]];
+        if (in->size)
+            out->size[j] = in->size[order[j]];
         if (row)
             row[order[j]] = j;
     }
@@ -260,7 +263,7 @@ size_t seam_fusion_bytes(const SeamFusion *f, int32_t n, int32_t windows, bool t
     size_t joined = tokens + seam_arena_bytes((size_t)n, sizeof(SeamPlace)) +
                     seam_arena_bytes((size_t)windows + 1, word) +
                     seam_arena_bytes((size_t)windows, sizeof(double)) +
-                    seam_arena_bytes((size_t)n, word);
+                    2 * seam_arena_bytes((size_t)n, word);
     size_t joining = 4 * seam_arena_bytes((size_t)n, word) +
                      seam_arena_bytes((size_t)windows * f->modalities + 1, word);
     size_t fourier = seam_arena_bytes((size_t)n * SEAM_FUSION_FEATURES, word), kept = 0,

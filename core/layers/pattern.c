@@ -25,7 +25,7 @@
 #include <string.h>
 
 SeamPattern seam_pattern_dense(const SeamTokens *tokens) {
-    return (SeamPattern){.n = tokens->n, .seqs = tokens->seqs, .seq_start = tokens->seq_start};
+    return (SeamPattern){.n = tokens->n, .seqs = tokens->seqs, .seq_start = tokens->seq_start, .size = tokens->size};
 }
 
 // ---- local ------------------------------------------------------------------------------------

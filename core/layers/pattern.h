@@ -14,6 +14,7 @@ typedef struct {
     const int32_t *seq_start; // [seqs + 1]
     int32_t *key_start;       // [n + 1], or NULL: every token of the sequence
     int32_t *key_index;       // [key_start[n]], ascending within each token
+    const float *size;        // [n] as of the tokens, or NULL
 } SeamPattern;
 
 SeamPattern seam_pattern_dense(const SeamTokens *tokens);

@@ -37,6 +37,8 @@ static void append_tokens(SeamTokens *to, int32_t n, int32_t seqs, const SeamTok
     int32_t first = part->seq_start[first_seq], tokens = part->seq_start[first_seq + part_seqs] - first;
     memcpy(to->x + (size_t)n * to->dim, part->x + (size_t)first * to->dim, (size_t)tokens * to->dim * sizeof(float));
     memcpy(to->place + n, part->place + first, (size_t)tokens * sizeof *to->place);
+    if (to->size)
+        memcpy(to->size + n, part->size + first, (size_t)tokens * sizeof *to->size);
     memcpy(to->seq_time + seqs, part->seq_time + first_seq, (size_t)part_seqs * sizeof *to->seq_time);
     for (int32_t s = 1; s <= part_seqs; s++)
         to->seq_start[seqs + s] = n + part->seq_start[first_seq + s] - first;
@@ -64,7 +66,10 @@ SeamStatus seam_pass_encode(const SeamModel *model, SeamRun *run, const SeamBatc
         append_tokens(&pass->encoded, pass->first[m], pass->first_seq[m], &part[m], 0, part[m].seqs);
         memcpy(pass->window_of + pass->first_seq[m], batch->part[m].window->data, (size_t)part[m].seqs * sizeof(int32_t));
     }
-    return seam_model_encode(model, run, 0, config->layers - 1, &pass->encoded, use, pass->encoder);
+    SEAM_TRY(seam_model_encode(model, run, 0, config->layers - 1, &pass->encoded, use, pass->encoder));
+    for (int32_t m = 0; m < config->n_modalities; m++) // where merging has left some away
+        pass->first[m + 1] = pass->encoded.seq_start[pass->first_seq[m + 1]];
+    return SEAM_OK;
 }
 
 SeamStatus seam_pass_fuse(const SeamModel *model, SeamRun *run, const SeamBatch *batch, bool train, SeamPass *pass) {
@@ -81,7 +86,8 @@ SeamStatus seam_pass_fuse_some(const SeamModel *model, SeamRun *run, const SeamB
         }
     SEAM_TRY(take_tokens(run, n, model->config.dim, seqs, &some));
     int32_t *window_of = SEAM_NEW(run->arena, int32_t, seqs);
-    if (!window_of)
+    some.size = pass->encoded.size ? SEAM_NEW(run->arena, float, n) : NULL;
+    if (!window_of || (!some.size && pass->encoded.size))
         return SEAM_NO_MEMORY;
     n = seqs = 0;
     for (int32_t m = 0; m < modalities; m++) {

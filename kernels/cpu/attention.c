@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-//   out[i, h] = gate[i, h] * sum_j p_ij v[j, h],   p_ij = exp(s_ij) / sum_j exp(s_ij),   s_ij = scale q[i, h] . k[j, h]
+//   out[i, h] = gate[i, h] * sum_j p_ij v[j, h],   p_ij = exp(s_ij) / sum_j exp(s_ij),   s_ij = scale q[i, h] . k[j, h] + bias[j]
 //
 // Shapes, closed heads, key lists: SeamAttention in kernels.h. Any number of keys, 0 included. f32 throughout; the highest score is
 // subtracted first, so exp cannot overflow. Each task writes its own rows: deterministic for a number of lanes.
@@ -46,7 +46,8 @@ static bool dense_block(const Forward *f, int32_t first, int32_t end, int32_t he
     float highest[SEAM_QUERIES], sum[SEAM_QUERIES];
     for (int32_t i = 0; i < count; i++)
         row_scale(d, a->scale, a->q + seam_attention_at(a, open[i], head), q + (ptrdiff_t)i * d);
-    if (!seam_tile_product(count, keys, d, (SeamMatrix){q, d, 1}, (SeamMatrix){a->k + at, 1, a->ld}, false, score, keys))
+    bool add = seam_attention_biases(a, first, keys, count, score);
+    if (!seam_tile_product(count, keys, d, (SeamMatrix){q, d, 1}, (SeamMatrix){a->k + at, 1, a->ld}, add, score, keys))
         return false;
     for (int32_t i = 0; i < count; i++)
         sum[i] = row_exponentials(keys, score + (ptrdiff_t)i * keys, score + (ptrdiff_t)i * keys, &highest[i]);
@@ -89,6 +90,7 @@ static inline __attribute__((always_inline)) void listed_query(const Forward *f,
     float highest, q[128];
     row_scale(d, a->scale, a->q + seam_attention_at(a, i, head), q);
     seam_listed_scores(vectors, d, a->ld, keys, key, q, a->k + part, score);
+    seam_listed_biases(a, keys, key, score);
     float sum = row_exponentials(keys, score, score, &highest);
     seam_listed_sum(vectors, d, a->ld, keys, key, score, a->v + part, seam_attention_gate(a, i, head) / sum, out_row(f, i, head));
     keep_lse(f, i, head, highest + logf(sum));

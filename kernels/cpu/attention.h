@@ -37,6 +37,19 @@ static inline int32_t seam_attention_open(const SeamAttention *a, int32_t first,
     return count;
 }
 
+// Rows of score [count, keys] begin with the keys' biases, to which the products are added; false: there are none.
+static inline bool seam_attention_biases(const SeamAttention *a, int32_t first, int32_t keys, int32_t count, float *score) {
+    for (int32_t i = 0; a->key_bias && i < count; i++)
+        row_scale(keys, 1, a->key_bias + first, score + (ptrdiff_t)i * keys);
+    return a->key_bias != NULL;
+}
+
+// score[t] += bias of key[t].
+static inline void seam_listed_biases(const SeamAttention *a, int32_t keys, const int32_t *key, float *score) {
+    for (int32_t t = 0; a->key_bias && t < keys; t++)
+        score[t] += a->key_bias[key[t]];
+}
+
 // score[t] = q . k[key[t]] for one head: k points at the head's part of token 0.
 static inline __attribute__((always_inline)) void seam_listed_scores(const int vectors, int32_t d, ptrdiff_t ld, int32_t keys, const int32_t *key,
                                                                      const float *q, const float *k, float *score) {

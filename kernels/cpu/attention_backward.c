@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// With p_ij = exp(scale q_i . k_j - lse_i) made again, and for one head:
+// With p_ij = exp(scale q_i . k_j + bias_j - lse_i) made again, and for one head:
 //
 //   dp_ij = dout_i . v_j,   D_i = sum_j p_ij dp_ij = dgate_i,   ds_ij = gate_i p_ij (dp_ij - D_i)
 //   dq_i = scale sum_j ds_ij k_j,   dk_j = sum_i ds_ij scale q_i,   dv_j = sum_i gate_i p_ij dout_i
@@ -72,7 +72,8 @@ static bool dense_block(const Backward *w, int32_t first, int32_t end, int32_t h
         row_scale(d, a->scale, a->q + seam_attention_at(a, open[i], head), b->q + (ptrdiff_t)i * d);
         row_scale(d, 1, dout_row(w, open[i], head), b->dout + (ptrdiff_t)i * d);
     }
-    if (!seam_tile_product(count, keys, d, (SeamMatrix){b->q, d, 1}, (SeamMatrix){a->k + at, 1, a->ld}, false, b->p, keys) ||
+    bool biased = seam_attention_biases(a, first, keys, count, b->p);
+    if (!seam_tile_product(count, keys, d, (SeamMatrix){b->q, d, 1}, (SeamMatrix){a->k + at, 1, a->ld}, biased, b->p, keys) ||
         !seam_tile_product(count, keys, d, (SeamMatrix){b->dout, d, 1}, (SeamMatrix){a->v + at, 1, a->ld}, false, b->dp, keys))
         return false;
     for (int32_t i = 0; i < count; i++) {
@@ -147,6 +148,7 @@ static inline __attribute__((always_inline)) void listed_query(const Backward *w
     float q[128], dout[128], gate = seam_attention_gate(a, i, head);
     row_scale(d, a->scale, a->q + seam_attention_at(a, i, head), q);
     seam_listed_scores(vectors, d, a->ld, keys, key, q, a->k + part, p);
+    seam_listed_biases(a, keys, key, p);
     seam_listed_scores(vectors, d, a->ld, keys, key, dout_row(w, i, head), a->v + part, dp);
     float big_d = probabilities(keys, w->lse[(size_t)i * a->heads + head], p, dp);
     score_gradients(keys, gate, big_d, p, dp);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Gated attention over a ragged batch, one query and head at a time, the scores never stored. With s_j = scale q . k_j over the keys of
+// Gated attention over a ragged batch, one query and head at a time, the scores never stored. With s_j = scale q . k_j + bias_j over the keys of
 // query i, p_j = exp(s_j - lse) and o = sum_j p_j v_j:
 //
 //   out = gate o,   dgate = dout . o = D,   dv_j += gate p_j dout,   ds_j = gate p_j (dout . v_j - D),
@@ -44,7 +44,8 @@ static bool closed(const SeamAttention *a, int32_t i, int32_t head) {
 }
 
 static double score(const SeamAttention *a, int32_t i, int32_t j, int32_t head) {
-    return a->scale * seam_ref_dot(a->head_dim, a->q + at(a, i, head), a->k + at(a, j, head));
+    double bias = a->key_bias ? a->key_bias[j] : 0;
+    return a->scale * seam_ref_dot(a->head_dim, a->q + at(a, i, head), a->k + at(a, j, head)) + bias;
 }
 
 // out [head_dim]; returns lse, 0 where there is no key.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Attention and its gradient over ragged batches: dense and with key lists, gates open, closed and on the threshold, flat and steep softmax.
+// Attention and its gradient over ragged batches: dense and with key lists, gates open, closed and on the threshold, flat and steep softmax, keys that
+// stand for more than one token.
 #include "tests/kernels/check.h"
 
 typedef enum { GATE_NONE, GATE_SOME, GATE_ALL_CLOSED, GATE_ZERO } Gate; // GATE_ZERO: gates of 0 that are open, for the threshold is 0
@@ -11,6 +12,7 @@ typedef struct {
     Gate gate;
     float scale;  // times 1 / sqrt(head_dim)
     float poison; // unless 0, into one key
+    bool biased;
 } Case;
 
 static int32_t *starts(const Case *c) {
@@ -57,6 +59,7 @@ static SeamAttention make_batch(const Case *c) {
     SeamAttention a = {.q = qkv, .k = qkv + dim, .v = qkv + 2 * dim, .ld = ld, .n = n, .heads = c->heads, .head_dim = c->head_dim,
                        .scale = c->scale / sqrtf((float)MAX(c->head_dim, 1)), .seq_start = start, .seqs = c->seqs};
     a.gate_threshold = c->gate == GATE_ZERO ? 0 : 0.3f;
+    a.key_bias = c->biased ? check_floats((size_t)n, 0, 3) : NULL;
     if (c->gate != GATE_NONE)
         a.gate = make_gates(c, (size_t)n * c->heads, a.gate_threshold);
     if (c->lists)
@@ -109,7 +112,8 @@ static void attention_case(Case c) {
 static Case random_case(int32_t i) {
     static const int32_t head_dims[] = {1, 2, 3, 5, 8, 15, 16, 17, 31, 32, 33, 48, 64, 80, 100, 127, 128};
     return (Case){.seqs = check_int(0, 6), .most = check_int(1, 40), .heads = check_int(1, 4), .slack = check_int(0, 3), .lists = i & 1,
-                  .head_dim = head_dims[check_int(0, G_N_ELEMENTS(head_dims) - 1)], .gate = i >> 1 & 1 ? GATE_SOME : GATE_NONE, .scale = 1};
+                  .head_dim = head_dims[check_int(0, G_N_ELEMENTS(head_dims) - 1)], .gate = i >> 1 & 1 ? GATE_SOME : GATE_NONE, .scale = 1,
+                  .biased = i % 3 == 0};
 }
 
 static void test_shapes(void) {

@@ -83,6 +83,14 @@ static void test_attention(void) {
     EXPECT(dv, 0.25f, 0.75f, 0);
     EXPECT(dk, -0.75f, 0.75f, 0); // p (v - 7)
     EXPECT(dq, 0.75f * logf(3), 0, 0);
+    a.key_bias = (float[]){logf(3), 0, 0}; // three of the first key: as likely as the second
+    CHECK_OK(ref->attention(&a, out, lse));
+    EXPECT(out, 6, 3, 0);
+    EXPECT(lse, logf(6), logf(6), 0);
+    CHECK_OK(ref->attention_backward(&a, out, lse, (float[]){1, 0, 5}, dq, dk, dv, dgate));
+    EXPECT(dgate, 6, 0, 0);
+    EXPECT(dk, -1, 1, 0);
+    a.key_bias = NULL;
     a.gate_threshold = 0.1f; // on the threshold is open
     CHECK_OK(ref->attention(&a, out, lse));
     EXPECT(out, 7, 3.5f, 0.1f);

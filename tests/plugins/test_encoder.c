@@ -297,6 +297,68 @@ static void test_carry_ends(Fixture *f, gconstpointer data)
     gst_buffer_unref(whole);
 }
 
+// ---- merging ----------------------------------------------------------------------------------------------------------------------------
+
+static double sum_of_sizes(GstBuffer *buffer)
+{
+    const SeamTokens *t = &gst_buffer_get_seam_tokens_meta(buffer)->tokens;
+    double sum = 0;
+    for (int32_t i = 0; i < t->n; i++)
+        sum += t->size ? t->size[i] : 1;
+    return sum;
+}
+
+// keep=0.5 halves what is not a summary, split or whole; it may change while it plays; a copy of the buffer has the sizes, too.
+static void test_keep(Fixture *f, gconstpointer data)
+{
+    GstHarness *first = harness(f, "0-1");
+    g_object_set(first->element, "keep", 0.5, NULL);
+    f->h = harness(f, "2-3");
+    g_object_set(f->h->element, "keep", 0.2, NULL);
+    set_caps(f, first, 0);
+    set_caps(f, f->h, 2);
+    GstBuffer *out = gst_harness_push_and_pull(f->h, gst_harness_push_and_pull(first, tokens(f, 3)));
+    const SeamTokens *t = &gst_buffer_get_seam_tokens_meta(out)->tokens;
+    g_assert_cmpint(t->n, ==, SEQS * (LENGTH - (LENGTH - 1) / 2));
+    g_assert_cmpint(t->seq_start[SEQS], ==, t->n);
+    g_assert_cmpuint(gst_buffer_get_size(out), ==, (gsize)t->n * (gsize)t->dim * sizeof(float));
+    g_assert_cmpfloat_with_epsilon(sum_of_sizes(out), SEQS * LENGTH, 1e-4);
+    GstBuffer *copy = gst_buffer_copy_deep(out);
+    g_assert_cmpfloat_with_epsilon(sum_of_sizes(copy), SEQS * LENGTH, 1e-4);
+    gst_buffer_unref(copy);
+    gst_buffer_unref(out);
+    g_object_set(first->element, "keep", 1.0, NULL);
+    out = gst_harness_push_and_pull(first, tokens(f, 3));
+    GstBuffer *expected = encoded_by_core(f, 0, 1, 3, NULL);
+    assert_same_values(out, expected);
+    gst_buffer_unref(out);
+    gst_buffer_unref(expected);
+    test_harness_end(first);
+}
+
+// Not to be mistaken: a picture whose grid was merged has it back when it leaves.
+static void test_keep_pictures(Fixture *f, gconstpointer data)
+{
+    f->h = harness(f, NULL);
+    g_object_set(f->h->element, "keep", 0.5, NULL);
+    GstCaps *caps = test_tokens_caps(f->model, SEAM_STAGE_EMBEDDED, TEST_VIDEO, 0);
+    gst_harness_push_event(f->h, gst_event_new_stream_start("test"));
+    gst_harness_push_event(f->h, gst_event_new_caps(caps));
+    push_segment(f->h);
+    gst_caps_unref(caps);
+    GstBuffer *in = test_tokens_new(&f->model->config, SEAM_STAGE_EMBEDDED, TEST_VIDEO, 1, 17, 0, 0.1, 1, 6);
+    SeamPlace *place = gst_buffer_get_seam_tokens_meta(in)->tokens.place, before[17];
+    for (int32_t i = 1; i < 17; i++)
+        place[i] = (SeamPlace){.x = (float)((i - 1) % 4) / 4, .y = (float)((i - 1) / 4) / 4, .domain = SEAM_DOMAIN_PATCH};
+    memcpy(before, place, sizeof before);
+    GstBuffer *out = gst_harness_push_and_pull(f->h, in);
+    const SeamTokens *t = &gst_buffer_get_seam_tokens_meta(out)->tokens;
+    g_assert_cmpint(t->n, ==, 17);
+    g_assert_null(t->size);
+    g_assert_cmpmem(t->place, sizeof before, before, sizeof before);
+    gst_buffer_unref(out);
+}
+
 // ---- what is refused --------------------------------------------------------------------------------------------------------------------
 
 static void test_order_refused(Fixture *f, gconstpointer data)
@@ -418,6 +480,8 @@ int main(int argc, char **argv)
     ADD("split", test_split);
     ADD("not-writable", test_not_writable);
     ADD("sizes", test_sizes);
+    ADD("keep", test_keep);
+    ADD("keep-pictures", test_keep_pictures);
     ADD("events", test_events);
     ADD("caps-change", test_caps_change);
     g_test_add("/encoder/carry", Fixture, GINT_TO_POINTER(TEST_BUNDLE_SCAN), set_up, test_carry, tear_down);

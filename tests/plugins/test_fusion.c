@@ -316,6 +316,27 @@ static void test_expert_use(Fixture *f, gconstpointer data)
     gst_buffer_unref(buffer);
 }
 
+// Merged tokens of one stream beside whole ones of the others: the window says how many each stands for.
+static void test_merged(Fixture *f, gconstpointer data)
+{
+    begin_with_caps(f, TRUE);
+    push_all(f, 0, 0, 1 << TEST_VIDEO | 1 << TEST_SOUND);
+    GstBuffer *buffer = test_tokens_new(&f->model->config, SEAM_STAGE_ENCODED, TEST_SENSORS, 1, SENSOR_TOKENS, 0, TEST_WINDOW, 1, 1);
+    float size[SENSOR_TOKENS];
+    for (int32_t i = 0; i < SENSOR_TOKENS; i++)
+        size[i] = (float)(1 + i);
+    SeamTokens tokens = gst_buffer_get_seam_tokens_meta(buffer)->tokens;
+    tokens.size = size;
+    gst_seam_tokens_shorten(buffer, &tokens);
+    gst_harness_push(f->in[TEST_SENSORS], buffer);
+    buffer = pull(f, 0, ALL, 0);
+    const SeamTokens *fused = &gst_buffer_get_seam_tokens_meta(buffer)->tokens;
+    g_assert_nonnull(fused->size);
+    for (int32_t i = 0, sensor = 0; i < fused->n; i++)
+        g_assert_true(fused->size[i] == (fused->place[i].modality == TEST_SENSORS ? size[sensor++] : 1));
+    gst_buffer_unref(buffer);
+}
+
 // ---- missing, late, silent --------------------------------------------------------------------------------------------------------------
 
 // A stream that stops sending costs a wait, then is named and no longer waited for; when it comes back it counts again.
@@ -877,6 +898,7 @@ int main(int argc, char **argv)
     ADD("segments", test_segments);
     ADD("many-sequences", test_many_sequences);
     ADD("expert-use", test_expert_use);
+    ADD("merged", test_merged);
     ADD("mask-live", test_mask_live);
     ADD("mask-not-live", test_mask_not_live);
     ADD("skip", test_skip);
