@@ -8,6 +8,7 @@
 
 #include "core/config_check.h"
 #include "core/config_envelope.h"
+#include "core/config_generate.h"
 #include "core/config_options.h"
 #include "core/error.h"
 #include "core/files.h"
@@ -242,6 +243,7 @@ static bool read_task(JsonObject *o, const char *where, void *object, GError **e
                                 "good_boxes", NULL},
         [SEAM_TASK_ANOMALY] = {"name", "kind", "rank", "memory", "neighbours", "patches", NULL},
         [SEAM_TASK_RUL] = {"name", "kind", "rank", "limit", "bins", NULL},
+        [SEAM_TASK_GENERATE] = {NULL}, // config_generate.c
     };
     SeamTask *task = object;
     unsigned kind = 0;
@@ -249,13 +251,14 @@ static bool read_task(JsonObject *o, const char *where, void *object, GError **e
     if (!read_one_of(o, where, "kind", seam_config_kind_names, &kind, error))
         return false;
     task->kind = (SeamTaskKind)kind;
-    if (!seam_json_known(o, where, fields[kind], error) ||
+    if ((kind != SEAM_TASK_GENERATE && !seam_json_known(o, where, fields[kind], error)) ||
         !seam_json_int(o, where, "patches", false, 0, 5, &patches, error))
         return false;
     task->patches = (int32_t)patches;
     return read_name(o, where, "name", task->name, error) &&
            seam_config_read_fields(o, seam_config_task_fields[kind], task, where, error) &&
-           (kind != SEAM_TASK_LOCALISE || read_boxes(o, where, task, error));
+           (kind != SEAM_TASK_LOCALISE || read_boxes(o, where, task, error)) &&
+           (kind != SEAM_TASK_GENERATE || seam_config_generate_read(o, where, task, error));
 }
 
 // An array of objects, each into its struct, `step` bytes apart.
@@ -482,6 +485,8 @@ static JsonObject *task_object(const SeamTask *task) {
     }
     if (task->patches > 0)
         json_object_set_int_member(o, "patches", task->patches);
+    if (task->kind == SEAM_TASK_GENERATE)
+        seam_config_generate_print(task, o);
     return o;
 }
 

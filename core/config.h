@@ -8,8 +8,9 @@
 //   "modalities"  [{"name", "front": "image" | "sensor" | "text" | "features", "channels", and the fields of that front end,
 //                   "stem": [widths] for stem_layers and stem_width, "blocks": [a number a layer] (may be absent: none),
 //                   "normalise": "picture" for normalise_picture, "channel_names": [...] and "columns": [...] (may be absent)}]
-//   "classes"     ["good", ...];  "tasks"  [{"name", "kind": "classify" | "localise" | "anomaly" | "rul", and the fields of that kind}]
+//   "classes"     ["good", ...];  "tasks"  [{"name", "kind": "classify" | "localise" | "anomaly" | "rul" | "generate", and the fields of that kind}]
 //   "label_names" ["bad", "good", ...] (may be absent)
+//   "what"        of generate: "forecast", with "modality" for of
 //   "boxes"       of localise: "components" (also when absent) | "regress"; "by_class", "good_boxes" may be absent (false)
 // "windows" (0) may be absent, and so may the options of the architecture: 0 means that the model has none of it. A modality may leave out envelope, delta_rank (0), sparse (false), together (false), arc_on (0), quantiles (0),
 // mean and std (0 and 1; pictures 127.5 and 64), and text its channels; a picture modality "normalise", the task anomaly "patches" (0). All else
@@ -38,7 +39,8 @@ enum {
 
 typedef enum { SEAM_FRONT_IMAGE, SEAM_FRONT_SENSOR, SEAM_FRONT_TEXT, SEAM_FRONT_FEATURES } SeamFront;
 typedef enum { SEAM_MIXER_GLOBAL, SEAM_MIXER_LOCAL, SEAM_MIXER_HASH, SEAM_MIXER_GATED, SEAM_MIXER_SCAN } SeamMixer;
-typedef enum { SEAM_TASK_CLASSIFY, SEAM_TASK_LOCALISE, SEAM_TASK_ANOMALY, SEAM_TASK_RUL } SeamTaskKind;
+typedef enum { SEAM_TASK_CLASSIFY, SEAM_TASK_LOCALISE, SEAM_TASK_ANOMALY, SEAM_TASK_RUL, SEAM_TASK_GENERATE } SeamTaskKind;
+typedef enum { SEAM_GENERATE_FORECAST } SeamGenerate;
 typedef enum { SEAM_BOXES_COMPONENTS, SEAM_BOXES_REGRESS } SeamBoxKind; // connected parts of the heat map; a box from each cell
 
 // A picture becomes stem_layers convolutions (3x3, stride 2, gelu) and one token a cell of size / 2^stem_layers, after a summary token.
@@ -120,6 +122,9 @@ typedef struct {
     int32_t limit;   // rul: seconds; a life that lasts longer counts as so long
     int32_t bins;    // rul: points of time between now and the limit
     int32_t patches; // anomaly: cells each way that a patch of a picture is compared by (1, 3 or 5), for a map of where; 0: no map
+    SeamGenerate what; // generate
+    char of[SEAM_NAME_LENGTH]; // generate: the sensor modality
+    int32_t horizon; // generate forecast: stretches of the next window whose level is told
 } SeamTask;
 
 typedef struct {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/config_envelope.h"
+#include "core/config_generate.h"
 #include "core/config_options.h"
 #include "core/error.h"
 
@@ -77,6 +78,7 @@ const SeamConfigField seam_config_task_fields[][4] = {
                        TASK_FIELD(limit, 1, 1 << 24),
                        TASK_FIELD(bins, 2, 1024),
                        {0}},
+    [SEAM_TASK_GENERATE] = {TASK_FIELD(rank, 0, 1024), {0}}, // and those of config_generate.c
 };
 
 const char *const seam_config_front_names[] = {
@@ -89,6 +91,7 @@ const char *const seam_config_kind_names[] = {[SEAM_TASK_CLASSIFY] = "classify",
                                               [SEAM_TASK_LOCALISE] = "localise",
                                               [SEAM_TASK_ANOMALY] = "anomaly",
                                               [SEAM_TASK_RUL] = "rul",
+                                              [SEAM_TASK_GENERATE] = "generate",
                                               NULL};
 const char *const seam_config_box_names[] = {
     [SEAM_BOXES_COMPONENTS] = "components", [SEAM_BOXES_REGRESS] = "regress", NULL};
@@ -380,9 +383,9 @@ static bool check_patches(const SeamConfig *c, const SeamTask *t, const char *wh
 static bool check_task(const SeamConfig *c, const SeamTask *t, const char *where, GError **error) {
     if (!check_plain_name(t->name, where, error))
         return false;
-    if (t->kind > SEAM_TASK_RUL)
+    if (t->kind > SEAM_TASK_GENERATE)
         return seam_config_refuse(where, error,
-                      "\"kind\" is none of \"classify\", \"localise\", \"anomaly\", \"rul\"");
+                      "\"kind\" is none of \"classify\", \"localise\", \"anomaly\", \"rul\", \"generate\"");
     if (!seam_config_check_fields(seam_config_task_fields[t->kind], t, where, error))
         return false;
     if (!check_patches(c, t, where, error))
@@ -395,6 +398,8 @@ static bool check_task(const SeamConfig *c, const SeamTask *t, const char *where
     if (t->kind == SEAM_TASK_ANOMALY && t->neighbours > t->memory)
         return seam_config_refuse(where, error, "\"neighbours\" is %d, must be at most \"memory\" (%d)",
                       t->neighbours, t->memory);
+    if (t->kind == SEAM_TASK_GENERATE)
+        return seam_config_generate_check(c, t, where, error);
     if (t->kind != SEAM_TASK_LOCALISE)
         return true;
     if (t->upscale == 3)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/boxes.h"
+#include "core/decide_generate.h"
 
 static const float most_score = 15;      // certain beyond single precision is not more certain
 static const float box_threshold = 0.5f; // of a cell's probability
@@ -285,6 +286,7 @@ static SeamStatus decide_task(const SeamModel *model, int32_t task, bool heat, S
     case SEAM_TASK_LOCALISE: return decide_localise(&model->task[task].localise, run, tokens, r);
     case SEAM_TASK_ANOMALY: return decide_anomaly(&model->task[task].anomaly, run, tokens, r);
     case SEAM_TASK_RUL: return decide_rul(&model->task[task].survival, run, tokens, r);
+    case SEAM_TASK_GENERATE: return seam_decide_generate(&model->task[task].generate, run, tokens, r);
     }
     return SEAM_BAD_SHAPE;
 }
@@ -319,6 +321,7 @@ size_t seam_decide_bytes(const SeamModel *model, int32_t tokens) {
             most = MAX(most, MAX(seam_anomaly_bytes(&model->task[t].anomaly, 1), map_bytes(&model->task[t].anomaly.patches)));
             break;
         case SEAM_TASK_RUL: most = MAX(most, seam_classify_bytes(&model->task[t].survival.evidence, tokens, 1, false)); break;
+        case SEAM_TASK_GENERATE: most = MAX(most, seam_generator_bytes(&model->task[t].generate, tokens)); break;
         }
     return most;
 }

@@ -106,6 +106,9 @@ static void declare_task(const SeamConfig *config, int32_t task, SeamParams *par
     case SEAM_TASK_RUL:
         seam_survival_declare(&model->task[task].survival, params, config, task);
         break;
+    case SEAM_TASK_GENERATE:
+        seam_generator_declare(&model->task[task].generate, params, config, task);
+        break;
     }
 }
 

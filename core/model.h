@@ -14,6 +14,7 @@
 #include "core/layers/encoder.h"
 #include "core/layers/feature_embed.h"
 #include "core/layers/fusion.h"
+#include "core/layers/generate.h"
 #include "core/layers/image_embed.h"
 #include "core/layers/localise.h"
 #include "core/layers/merge.h"
@@ -42,6 +43,7 @@ typedef struct SeamModel {
         SeamLocalise localise;
         SeamAnomaly anomaly;
         SeamSurvival survival;
+        SeamGenerator generate;
     } task[SEAM_MAX_TASKS];
 } SeamModel;
 

@@ -186,6 +186,31 @@ static void put_rul(GString *out, float value, float low, float high) {
     g_string_append_c(out, '}');
 }
 
+// A channel's name, or its number from 1.
+static void put_forecast(GString *out, const SeamWindowResult *r, const SeamConfig *config) {
+    put_key(out, "forecast");
+    g_string_append_c(out, '{');
+    for (int32_t m = 0; m < config->n_modalities; m++) {
+        if (!(r->forecast_of >> m & 1))
+            continue;
+        put_key(out, config->modality[m].name);
+        g_string_append_c(out, '{');
+        for (int32_t c = 0; c < config->modality[m].channels; c++) {
+            char number[8];
+            const char *name = config->modality[m].sensor.channel_name[c];
+            g_snprintf(number, sizeof number, "%d", c + 1);
+            put_key(out, *name ? name : number);
+            for (int32_t q = 0; q < 3; q++) {
+                g_string_append_c(out, q ? ',' : '[');
+                put_number(out, r->forecast[m][c][q], 7);
+            }
+            g_string_append_c(out, ']');
+        }
+        g_string_append_c(out, '}');
+    }
+    g_string_append_c(out, '}');
+}
+
 static void put_boxes(GString *out, const SeamWindowResult *r, const SeamConfig *config) {
     put_key(out, "boxes");
     g_string_append_c(out, '[');
@@ -204,7 +229,7 @@ static void put_boxes(GString *out, const SeamWindowResult *r, const SeamConfig 
 }
 
 static void put_heat(GString *out, const SeamWindowResult *r, const SeamConfig *config) {
-    static const char *const of[] = {"classify", "localise", "anomaly", "rul"};
+    static const char *const of[] = {"classify", "localise", "anomaly", "rul", "generate"};
     float top = 0;
     for (int32_t i = 0; i < r->heat_w * r->heat_h; i++)
         top = r->heat[i] > top ? r->heat[i] : top;
@@ -231,6 +256,8 @@ char *seam_window_result_print(const SeamWindowResult *r, const SeamConfig *conf
         put_window_anomaly(out, r, config);
     if (r->has_rul)
         put_rul(out, r->rul, r->rul_low, r->rul_high);
+    if (r->forecast_of)
+        put_forecast(out, r, config);
     put_boxes(out, r, config);
     if (r->heat_w > 0 && r->heat_h > 0)
         put_heat(out, r, config);

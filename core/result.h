@@ -35,6 +35,8 @@ typedef struct {
     float rul;                    // remaining life after the window's end, seconds: the mean of the distribution, cut at the task's limit; valid when has_rul
     float rul_quantile[2];        // the model's own quantiles (1 -+ SEAM_RUL_LEVEL) / 2: no promise
     float rul_low, rul_high;      // the calibrated interval of them; NAN: not calibrated
+    uint32_t forecast_of;         // modality bits that have one
+    float forecast[SEAM_MAX_MODALITIES][SEAM_MAX_CHANNELS][3]; // level of each channel in the next window: low, median, high, in the channel's unit
     bool has_classify, has_anomaly, has_rul, arc_on;
 } SeamWindowResult;
 

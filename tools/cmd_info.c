@@ -18,7 +18,7 @@ typedef struct {
 } Info;
 
 static const char *const fronts[] = {"image", "sensor", "text", "features"};
-static const char *const kinds[] = {"classify", "localise", "anomaly", "rul"};
+static const char *const kinds[] = {"classify", "localise", "anomaly", "rul", "generate"};
 
 static bool open_info(Info *info, const char *path, bool verify, GError **error) {
     g_autofree char *where = g_build_filename(path, "model.json", NULL);

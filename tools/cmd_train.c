@@ -24,8 +24,8 @@ static void show_training(void *user, const SeamTrainProgress *p) {
     SeamProgressBar *bar = user;
     const char *stage = p->pretraining ? "pretraining" : "training";
     char left[24];
-    g_autofree char *detail = g_strdup_printf("step %" G_GINT64_FORMAT "  loss %.3f (class %.3f, place %.3f, life %.3f, balance %.2f)  right %.0f %%  %.1f windows/s  %s left",
-                                              p->step, p->loss, p->classify, p->localise, p->rul, p->balance, 100 * p->accuracy, p->windows_per_second,
+    g_autofree char *detail = g_strdup_printf("step %" G_GINT64_FORMAT "  loss %.3f (class %.3f, place %.3f, life %.3f, told %.3f, balance %.2f)  right %.0f %%  %.1f windows/s  %s left",
+                                              p->step, p->loss, p->classify, p->localise, p->rul, p->generate, p->balance, 100 * p->accuracy, p->windows_per_second,
                                               seam_progress_time(p->seconds_left, left));
     g_autofree char *brief = g_strdup_printf("step %" G_GINT64_FORMAT "  loss %.3f (balance %.2f)  %.1f windows/s  %s left", p->step, p->loss, p->balance,
                                              p->windows_per_second, seam_progress_time(p->seconds_left, left));

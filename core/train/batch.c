@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "core/train/ahead.h"
 
 static bool has_samples(const SeamModality *m) {
     return m->front == SEAM_FRONT_SENSOR || m->front == SEAM_FRONT_FEATURES;
@@ -14,6 +15,13 @@ static bool has_samples(const SeamModality *m) {
 
 static int32_t window_samples(const SeamConfig *config, int32_t m) {
     return (int32_t)lrint(config->window * seam_modality_rate(config, m));
+}
+
+static bool make_ahead(const SeamConfig *config, int32_t m, int32_t capacity, SeamBatchPart *p) {
+    gsize channels = (gsize)config->modality[m].channels;
+    p->next = g_try_new(float, (gsize)capacity * channels);
+    p->wide = g_try_new(float, (gsize)(window_samples(config, m) + seam_ahead_samples(config, m)) * channels);
+    return p->next && p->wide;
 }
 
 SeamBatch *seam_batch_new(const SeamConfig *config, int32_t capacity, GError **error) {
@@ -34,6 +42,8 @@ SeamBatch *seam_batch_new(const SeamConfig *config, int32_t capacity, GError **e
         p->text = g_ptr_array_new();
         if (has_samples(&config->modality[m]))
             ok = (p->x = g_try_new(float, (gsize)capacity * window_samples(config, m) * config->modality[m].channels)) && ok;
+        if (seam_ahead_samples(config, m) > 0)
+            ok = make_ahead(config, m, capacity, p) && ok;
     }
     if (!ok) {
         g_set_error(error, SEAM_ERROR, SEAM_ERROR_MEMORY, "no memory for a batch of %d windows; lower \"batch\"", capacity);
@@ -54,6 +64,8 @@ void seam_batch_free(SeamBatch *batch) {
         g_array_unref(p->sensor);
         g_ptr_array_unref(p->text);
         g_free(p->x);
+        g_free(p->next);
+        g_free(p->wide);
     }
     g_free(batch->time);
     g_free(batch->label);
@@ -177,10 +189,11 @@ static void add_samples(const Adding *a, const SeamRecord *record, const Span *s
     const SeamModality *m = &b->config->modality[a->modality];
     SeamBatchPart *p = &b->part[a->modality];
     int32_t samples = window_samples(b->config, a->modality), channels = m->channels;
-    float *x = p->x + (size_t)p->n * samples * channels;
-    SeamSensorWindow w = {.time = b->time[b->windows], .samples = samples, .x = x};
+    int32_t ahead = p->next && seam_ahead_exists(b->config, a->modality, record, span->start) ? seam_ahead_samples(b->config, a->modality) : 0;
+    float *place = p->x + (size_t)p->n * samples * channels, *x = ahead > 0 ? p->wide : place;
+    SeamSensorWindow w = {.time = b->time[b->windows], .samples = samples, .x = place};
     int64_t from = llrint((span->start - stream->start) * seam_modality_rate(b->config, a->modality));
-    for (int32_t i = 0; i < samples; i++) {
+    for (int32_t i = 0; i < samples + ahead; i++) {
         int64_t at = from + i;
         for (int32_t c = 0; c < channels; c++)
             x[i * channels + c] = at >= 0 && at < stream->samples ? stream->x[at * channels + c] : NAN;
@@ -188,10 +201,14 @@ static void add_samples(const Adding *a, const SeamRecord *record, const Span *s
     if (a->augment && m->front == SEAM_FRONT_FEATURES)
         seam_augment_features(a->augment, a->random, m, x);
     else if (a->augment)
-        seam_augment_samples(a->augment, a->random, b->config, a->modality, samples, x);
+        seam_augment_samples(a->augment, a->random, b->config, a->modality, samples + ahead, x);
+    if (ahead > 0) { // what is done to a window is done to what follows it
+        memcpy(place, x, (size_t)samples * channels * sizeof *x);
+        seam_ahead_level(channels, ahead, x + (size_t)samples * channels, p->next + (size_t)b->windows * channels);
+    }
     for (int32_t i = 0; i < samples; i++)
         for (int32_t c = 0; c < channels; c++)
-            if (!isnan(x[i * channels + c])) {
+            if (!isnan(place[i * channels + c])) {
                 w.valid++;
                 break;
             }
@@ -228,6 +245,8 @@ uint32_t seam_batch_add(SeamBatch *batch, const SeamRecord *record, double start
     batch->label[batch->windows] = seam_batch_label(config, record, start, present);
     batch->remaining[batch->windows] = record->has_remaining ? record->remaining + record->arc_end - span.end : NAN;
     for (int32_t m = 0; m < config->n_modalities; m++) {
+        for (int32_t c = 0; batch->part[m].next && c < config->modality[m].channels; c++)
+            batch->part[m].next[(size_t)batch->windows * config->modality[m].channels + c] = NAN;
         if (!(present >> m & 1))
             continue;
         double shift = random ? augment->time_shift * config->window * seam_random_range(random, -1, 1) : 0;

@@ -26,6 +26,8 @@ typedef struct {
     GArray *sensor;    // of SeamSensorWindow
     float *x;          // their samples
     GPtrArray *text;   // of const char *, borrowed
+    float *next;       // [capacity, channels] levels after each window (core/train/ahead.h), NaN: not known; NULL: nobody forecasts them
+    float *wide;       // the samples of one window and of what is forecast
 } SeamBatchPart;
 
 typedef struct {

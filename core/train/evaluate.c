@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "core/train/ahead.h"
 #include "core/train/pass.h"
 
 static const uint64_t bootstrap_seed = 1;
@@ -187,6 +188,22 @@ static void count_window(Boxes *b, const SeamWindowResult *r) {
     b->out->windows_right += truth >= 0 && truth == said;
 }
 
+static void count_forecast(Boxes *b, const SeamWindowResult *r) {
+    for (int32_t m = 0; m < b->config->n_modalities; m++) {
+        const SeamModality *modality = &b->config->modality[m];
+        float truth[SEAM_MAX_CHANNELS];
+        if (!(r->forecast_of >> m & 1))
+            continue;
+        seam_ahead_truth(b->config, m, b->record, r->time, truth);
+        for (int32_t c = 0; c < modality->channels; c++) {
+            double quantile[SEAM_FORECAST_QUANTILES];
+            for (int32_t q = 0; q < SEAM_FORECAST_QUANTILES; q++)
+                quantile[q] = (r->forecast[m][c][q] - modality->mean[c]) / modality->std[c];
+            seam_forecast_sums_add(&b->out->forecast, quantile, (truth[c] - modality->mean[c]) / modality->std[c]);
+        }
+    }
+}
+
 // The map against the mask of the picture; a good picture is good all over.
 static void gather_pixels(Boxes *b, const SeamWindowResult *r) {
     const SeamRecord *record = b->record;
@@ -201,6 +218,7 @@ static void gather_boxes(void *user, int32_t subset, const SeamTokens *fused, co
     if (b->window)
         b->window(b->user, subset, fused, r);
     count_window(b, r);
+    count_forecast(b, r);
     if (r->heat_w > 0 && b->any_mask)
         gather_pixels(b, r);
     if (r->heat_w == 0 || r->heat_of == SEAM_TASK_CLASSIFY || !b->record->has_boxes || b->record->box_modality != r->heat_modality)
@@ -443,6 +461,8 @@ JsonObject *seam_evaluation_print(const SeamEvaluation *e, const SeamConfig *con
     put(o, "score", e->lives.score);
     put(o, "coverage", e->lives.coverage);
     put(o, "interval_width", e->lives.interval_width);
+    put(o, "forecast_pinball", seam_forecast_mean_pinball(&e->forecast));
+    put(o, "forecast_coverage", seam_forecast_coverage(&e->forecast));
     put(o, "window_accuracy", e->windows > 0 ? (double)e->windows_right / e->windows : NAN);
     JsonObject *interval = seam_intervals_print(e->interval);
     if (interval)

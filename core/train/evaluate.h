@@ -9,6 +9,7 @@
 #include "core/train/batch.h"
 #include "core/train/dataset.h"
 #include "core/train/metrics.h"
+#include "core/train/metrics_forecast.h"
 #include "core/train/metrics_rul.h"
 #include "core/train/metrics_interval.h"
 #include "core/train/metrics_pixels.h"
@@ -63,6 +64,7 @@ typedef struct {
     SeamClassMetrics by_class;
     double auroc, ece, map50, false_reject_rate;
     SeamLifeMetrics lives;
+    SeamForecastSums forecast;                // of all channels of all windows that were followed by one
     double average_precision;
     int32_t windows, windows_right;           // with a class that is known and one that was said
     SeamInterval interval[SEAM_FIGURES];      // by groups; NaN when no draws were asked for

@@ -33,7 +33,7 @@ typedef struct {
     int32_t batch, frames, eval_frames; // windows a step; pictures of a stream a window, in training and in evaluation
     double lr, warmup, weight_decay, clip, label_smoothing, ema;
     double balance, balance_rate;       // weight of the load-balance loss; step of the routers' bias
-    double classify, localise, rul;     // weights of the losses
+    double classify, localise, rul, generate; // weights of the losses
     double box;                         // weight of the boxes' place against their score, where cells give boxes
     double positive;                    // weight of a cell that shows a defect against one that does not
     bool good_only;                     // only records labelled good are trained on

@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/train/checkpoint.h"
 #include "core/train/feature_table.h"
+#include "core/train/generate.h"
 #include "core/train/losses.h"
 #include "core/train/losses_boxes.h"
 #include "core/train/lot.h"
@@ -42,7 +43,7 @@ typedef struct {
     GArray *candidate[SEAM_MAX_CLASSES]; // of Candidate
     double *reach[SEAM_MAX_CLASSES];     // of the candidates (core/train/lot.h); NULL: all weigh the same
     SeamTrainProgress shown;
-    double loss, classify, localise, rul, balance, accuracy; // of the last step
+    double loss, classify, localise, rul, generate, balance, accuracy; // of the last step
 } Trainer;
 
 // ---- normalisation -------------------------------------------------------------------------------------------------------------
@@ -123,6 +124,7 @@ static bool has_task(const SeamConfig *config, SeamTaskKind kind) {
 static bool gather_candidates(Trainer *t, const SeamPart *part, GError **error) {
     double window = t->model->config.window;
     size_t total = 0;
+    bool unlabelled = has_task(&t->model->config, SEAM_TASK_GENERATE); // the signal tells what it is to be
     for (int32_t c = 0; c < SEAM_MAX_CLASSES; c++)
         t->candidate[c] = g_array_new(FALSE, FALSE, sizeof(Candidate));
     for (int32_t r = 0; r < t->data->n; r++) {
@@ -137,9 +139,9 @@ static bool gather_candidates(Trainer *t, const SeamPart *part, GError **error) 
         for (int32_t i = 0; i <= n; i++) {
             Candidate c = {r, record->arc_start + i * candidate_step * window, false};
             int32_t label = seam_record_label(record, c.start, window);
-            if (label < 0)
+            if (label < 0 && !unlabelled)
                 continue;
-            g_array_append_val(t->candidate[label], c);
+            g_array_append_val(t->candidate[MAX(label, 0)], c);
             total++;
         }
     }
@@ -247,6 +249,8 @@ static SeamStatus task_steps(Trainer *t, const SeamPass *pass, float *dfused) {
             SEAM_TRY(classify_step(t, &t->model->task[k].classify, pass, dx));
         else if (config->task[k].kind == SEAM_TASK_RUL)
             SEAM_TRY(rul_step(t, &t->model->task[k].survival, pass, dx));
+        else if (config->task[k].kind == SEAM_TASK_GENERATE)
+            SEAM_TRY(seam_generate_step(&t->model->task[k].generate, &t->run, t->batch, pass, t->recipe->train.generate, &t->generate, dx));
         else
             SEAM_TRY(localise_step(t, &t->model->task[k].localise, pass, dx));
         seam_arena_release(t->run.arena, mark);
@@ -256,7 +260,7 @@ static SeamStatus task_steps(Trainer *t, const SeamPass *pass, float *dfused) {
 }
 
 static SeamStatus forward_backward(Trainer *t, bool heads_only, SeamPass *pass) {
-    t->classify = t->localise = t->rul = t->balance = t->accuracy = 0;
+    t->classify = t->localise = t->rul = t->generate = t->balance = t->accuracy = 0;
     seam_params_zero_grad(t->model->params);
     SEAM_TRY(seam_pass_encode(t->model, &t->run, t->batch, true, NULL, pass));
     SEAM_TRY(seam_pass_fuse(t->model, &t->run, t->batch, true, pass));
@@ -303,13 +307,14 @@ static void show(Trainer *t, const SeamTrainRun *how, int64_t begun_step, gint64
     SeamTrainProgress *p = &t->shown;
     const SeamTrainOptions *o = &t->recipe->train;
     double keep = t->optimiser.step - begun_step <= 1 ? 0 : smooth, seconds = (double)(g_get_monotonic_time() - begun) / 1e6;
-    double loss = o->classify * t->classify + o->localise * t->localise + o->rul * t->rul + o->balance * t->balance;
+    double loss = o->classify * t->classify + o->localise * t->localise + o->rul * t->rul + o->generate * t->generate + o->balance * t->balance;
     p->step = t->optimiser.step;
     p->steps = o->steps;
     p->loss = keep * p->loss + (1 - keep) * loss;
     p->classify = keep * p->classify + (1 - keep) * t->classify;
     p->localise = keep * p->localise + (1 - keep) * t->localise;
     p->rul = keep * p->rul + (1 - keep) * t->rul;
+    p->generate = keep * p->generate + (1 - keep) * t->generate;
     p->balance = keep * p->balance + (1 - keep) * t->balance;
     p->accuracy = keep * p->accuracy + (1 - keep) * t->accuracy;
     p->windows_per_second = (double)(t->optimiser.step - begun_step) * o->batch / fmax(seconds, 1e-3);

@@ -23,7 +23,8 @@ static const char config_text[] =
     "\"rank\":8},"
     "{\"name\":\"localise\",\"kind\":\"localise\",\"rank\":8,\"upscale\":2},"
     "{\"name\":\"anomaly\",\"kind\":\"anomaly\",\"rank\":0,\"memory\":512,\"neighbours\":3,\"patches\":3},"
-    "{\"name\":\"rul\",\"kind\":\"rul\",\"rank\":0,\"limit\":125,\"bins\":25}]}";
+    "{\"name\":\"rul\",\"kind\":\"rul\",\"rank\":0,\"limit\":125,\"bins\":25},"
+    "{\"name\":\"next\",\"kind\":\"generate\",\"rank\":4,\"what\":\"forecast\",\"modality\":\"sensors\",\"horizon\":1}]}";
 
 // The envelope of a sensor, and a whole configuration that has one.
 #define ENVELOPE_TEXT                                                                                                                  \

@@ -180,6 +180,15 @@ static const struct {
     {"\"rank\":8},", "\"rank\":8,\"patches\":1},", "\"patches\" is not a field"},
     {"\"normalise\":\"picture\"", "\"normalise\":\"sample\"", "\"normalise\" is \"sample\", must be one of"},
     {"\"channels\":1,", "\"channels\":3,", "needs \"channels\" 1"},
+    {"\"what\":\"forecast\"", "\"what\":\"dream\"", "tasks[4]: \"what\" must be"},
+    {"\"what\":\"forecast\",", "", "\"what\" is missing"},
+    {"\"modality\":\"sensors\"", "\"modality\":\"video\"", "\"modality\" is \"video\", must be the name of a modality with \"front\" \"sensor\""},
+    {"\"modality\":\"sensors\"", "\"modality\":\"sound\"", "\"modality\" is \"sound\""},
+    {"\"horizon\":1", "\"horizon\":2", "\"horizon\" is 2, must be at most the 1 stretches"},
+    {"\"horizon\":1", "\"horizon\":0", "\"horizon\" is 0"},
+    {"\"horizon\":1", "\"horizons\":1", "\"horizons\" is not a field; did you mean \"horizon\"?"},
+    {"\"horizon\":1}", "\"horizon\":1},{\"name\":\"more\",\"kind\":\"generate\",\"rank\":0,\"what\":\"forecast\",\"modality\":\"sensors\",\"horizon\":1}",
+     "asked for twice of \"sensors\""},
     {"\"kind\":\"anomaly\"", "\"kind\":\"guess\"", "\"kind\" is \"guess\""},
 };
 

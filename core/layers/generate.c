@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// One place that knows which head belongs to which "what".
+#include "core/layers/generate.h"
+
+void seam_generator_declare(SeamGenerator *g, SeamParams *params, const SeamConfig *config, int32_t task) {
+    g->what = config->task[task].what;
+    switch (g->what) {
+    case SEAM_GENERATE_FORECAST: seam_forecast_declare(&g->forecast, params, config, task); break;
+    }
+}
+
+size_t seam_generator_bytes(const SeamGenerator *g, int32_t n) {
+    switch (g->what) {
+    case SEAM_GENERATE_FORECAST: return seam_forecast_bytes(&g->forecast, n, 1, false);
+    }
+    return 0;
+}

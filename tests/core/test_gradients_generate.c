@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// The generative heads against finite differences, and what they promise besides.
+#include <math.h>
+#include <string.h>
+
+#include "core/layers/generate_forecast.h"
+#include "tests/core/differences.h"
+
+enum { DIM = 8, SENSORS = 1, CHANNELS = 3, WINDOWS = 3, TOKENS = 7, QUANTILES = SEAM_FORECAST_QUANTILES };
+
+typedef struct {
+    SeamConfig config;
+    SeamParams *params;
+    SeamArena arena;
+    SeamRun run;
+    SeamRandom random;
+    float x[TOKENS * DIM], dx[TOKENS * DIM];
+    int32_t start[WINDOWS + 1];
+    SeamPlace place[TOKENS];
+    SeamTokens tokens;
+} Fixture;
+
+// The second window is empty.
+static void setup(Fixture *f) {
+    memset(f, 0, sizeof *f);
+    SeamConfig *c = &f->config;
+    c->dim = DIM;
+    c->window = 2;
+    c->n_modalities = 2;
+    g_strlcpy(c->modality[0].name, "text", SEAM_NAME_LENGTH);
+    c->modality[SENSORS] = (SeamModality){.name = "sensors", .front = SEAM_FRONT_SENSOR, .channels = CHANNELS, .mean = {1, 0, -1}, .std = {2, 1, 0.5f}};
+    f->params = seam_params_new();
+    g_assert_true(seam_arena_init(&f->arena, 1 << 22));
+    f->run = (SeamRun){seam_kernels_ref(), &f->arena};
+    f->random = seam_random(7, 1);
+    fill(&f->random, f->x, G_N_ELEMENTS(f->x), 1);
+    memcpy(f->start, (const int32_t[]){0, 4, 4, TOKENS}, sizeof f->start);
+    for (int32_t i = 0; i < TOKENS; i++)
+        f->place[i].modality = SENSORS;
+    f->tokens = (SeamTokens){.n = TOKENS, .dim = DIM, .seqs = WINDOWS, .x = f->x, .seq_start = f->start, .place = f->place};
+}
+
+static void teardown(Fixture *f) {
+    seam_params_free(f->params);
+    seam_arena_clear(&f->arena);
+}
+
+// ---- forecast --------------------------------------------------------------------------------------------------------------------
+
+typedef struct {
+    Fixture f;
+    SeamForecast layer;
+    float truth[WINDOWS * CHANNELS];
+} ForecastCase;
+
+static double forecast_loss(void *data, bool backward) {
+    ForecastCase *c = data;
+    SeamForecastSaved saved;
+    float *logits, dlogits[WINDOWS * CHANNELS * QUANTILES];
+    size_t mark = seam_arena_mark(&c->f.arena);
+    assert_ok(seam_forecast_forward(&c->layer, &c->f.run, &c->f.tokens, &logits, backward ? &saved : NULL));
+    double loss = seam_forecast_loss(&c->layer, WINDOWS, logits, c->truth, 1, dlogits);
+    if (backward)
+        assert_ok(seam_forecast_backward(&c->layer, &c->f.run, &saved, dlogits, c->f.dx));
+    seam_arena_release(&c->f.arena, mark);
+    return loss;
+}
+
+static void setup_forecast(ForecastCase *c, int32_t rank) {
+    setup(&c->f);
+    c->f.config.task[0] = (SeamTask){.name = "next", .kind = SEAM_TASK_GENERATE, .what = SEAM_GENERATE_FORECAST, .of = "sensors", .horizon = 1, .rank = rank};
+    seam_forecast_declare(&c->layer, c->f.params, &c->f.config, 0);
+    draw(c->f.params, &c->f.random);
+    for (int32_t i = 0; i < WINDOWS * CHANNELS; i++) // far from the kinks
+        c->truth[i] = c->layer.mean[i % CHANNELS] + c->layer.std[i % CHANNELS] * (i % 2 ? 6 : -6);
+    c->truth[2] = NAN;
+}
+
+static void test_forecast(const void *data) {
+    ForecastCase c;
+    setup_forecast(&c, GPOINTER_TO_INT(data));
+    check_params(c.f.params, 60, forecast_loss, &c);
+    check_values("x", c.f.x, c.f.dx, TOKENS * DIM, TOKENS * DIM, forecast_loss, &c);
+    g_assert_cmpuint(c.f.arena.peak, <=, seam_forecast_bytes(&c.layer, TOKENS, WINDOWS, true));
+    c.f.arena.peak = 0;
+    forecast_loss(&c, false);
+    g_assert_cmpuint(c.f.arena.peak, <=, seam_forecast_bytes(&c.layer, TOKENS, WINDOWS, false));
+    teardown(&c.f);
+}
+
+// By hand: 0.05, 0.5 and 0.95 of the distance above a quantile, the rest of it below; what is not known does not count.
+static void test_pinball(void) {
+    ForecastCase c;
+    float dlogits[WINDOWS * CHANNELS * QUANTILES], logits[WINDOWS * CHANNELS * QUANTILES] = {0}, truth[WINDOWS * CHANNELS];
+    const double quantile[QUANTILES] = {-1, 0, 2};
+    double out[QUANTILES];
+    g_assert_cmpfloat_with_epsilon(seam_forecast_pinball(quantile, 1), (0.05 * 2 + 0.5 * 1 + 0.05 * 1) / 3, 1e-12);
+    g_assert_cmpfloat_with_epsilon(seam_forecast_pinball(quantile, -3), (0.95 * 2 + 0.5 * 3 + 0.05 * 5) / 3, 1e-12);
+    setup_forecast(&c, 0);
+    for (int32_t i = 0; i < WINDOWS * CHANNELS; i++)
+        truth[i] = NAN;
+    g_assert_cmpfloat(seam_forecast_loss(&c.layer, WINDOWS, logits, truth, 1, dlogits), ==, 0);
+    truth[3] = 3; // of the first channel, whose mean is 1 and spread 2: 1
+    double loss = seam_forecast_loss(&c.layer, WINDOWS, logits, truth, 1, dlogits), half = log(2);
+    g_assert_cmpfloat_with_epsilon(loss, (0.05 * (1 + half) + 0.5 + 0.95 * (1 - half)) / 3, 1e-6);
+    for (int32_t i = 0; i < WINDOWS * CHANNELS * QUANTILES; i++)
+        g_assert_true((dlogits[i] != 0) == (i / QUANTILES == 3));
+    for (int32_t i = 0; i < 100; i++) {
+        float z[QUANTILES] = {(float)seam_random_normal(&c.f.random), (float)(40 * seam_random_normal(&c.f.random)), (float)(40 * seam_random_normal(&c.f.random))};
+        seam_forecast_quantiles(z, out);
+        g_assert_true(out[0] <= out[1] && out[1] <= out[2]);
+    }
+    teardown(&c.f);
+}
+
+int main(int argc, char **argv) {
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_data_func("/gradients-generate/forecast", GINT_TO_POINTER(2), test_forecast);
+    g_test_add_data_func("/gradients-generate/forecast-without-adapter", NULL, test_forecast);
+    g_test_add_func("/gradients-generate/pinball", test_pinball);
+    return g_test_run();
+}
