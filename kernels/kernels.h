@@ -87,8 +87,11 @@ typedef struct {
 // consecutive groups of experts/groups. A group's score is the sum of its two highest selection scores (its one, if
 // it has one); the `groups_kept` best groups stay (DeepSeek-V3, sec. 2.1.2); of their experts the top_k best are chosen,
 // in falling order; ties go to the lower index. gate = probs of the chosen, renormalised to sum 1.
+// With `mass` above 0 a token keeps, in falling order of gate (ties: in the order chosen), the fewest whose gates sum to mass, at least one, and these gates
+// are renormalised; they come first, and the rest of the token's places has index -1 (no choice) and gate 0. A token with a NaN gate keeps all.
 typedef struct {
     int32_t n, experts, groups, groups_kept, top_k; // top_k <= groups_kept * experts / groups; experts <= 256
+    float mass; // 0 to 1; 0 (as the gradient needs it): every token has top_k
 } SeamRoute;
 
 typedef struct SeamKernels {
@@ -154,7 +157,7 @@ typedef struct SeamKernels {
     SeamStatus (*route_backward)(const SeamRoute *r, const float *probs, const int32_t *index,
                                  const float *gate, const float *dgate, const float *dprobs, float *dlogits);
     // Stable counting sort of the n*top_k choices by expert: start [experts + 1] row ranges; position [n, top_k]: the row of
-    // choice (i, j); source [n*top_k]: the token of a row.
+    // choice (i, j), -1 where the index is; source [n*top_k]: the token of a row, of which there are start[experts].
     SeamStatus (*route_sort)(const SeamRoute *r, const int32_t *index, int32_t *start, int32_t *position,
                              int32_t *source);
 
@@ -162,7 +165,7 @@ typedef struct SeamKernels {
     SeamStatus (*gather)(int32_t rows, int32_t d, const int32_t *source, const float *x, float *y);
     // dx[i] = sum_j dy[position[i, j]] over top_k rows: the gradient of gather after route_sort.
     SeamStatus (*gather_backward)(int32_t n, int32_t top_k, int32_t d, const int32_t *position, const float *dy, float *dx);
-    // out[i] += sum_j gate[i, j] * y[position[i, j]].
+    // out[i] += sum_j gate[i, j] * y[position[i, j]] over the positions that are not -1; they come first.
     SeamStatus (*combine)(int32_t n, int32_t top_k, int32_t d, const int32_t *position, const float *gate,
                           const float *y, float *out);
     // dy[position[i, j]] = gate[i, j] * dout[i]; dgate[i, j] = y[position[i, j]] . dout[i].

@@ -55,12 +55,14 @@ void seam_moe_declare(SeamMoe *moe, SeamParams *params, const SeamConfig *c, int
     moe->down->fan_in = c->expert_width;
 }
 
-static SeamRoute route_of(const SeamMoe *moe, int32_t n) {
+// mass: SeamEffort.expert_mass.
+static SeamRoute route_of(const SeamMoe *moe, int32_t n, float mass) {
     return (SeamRoute){.n = n,
                        .experts = moe->experts,
                        .groups = moe->groups,
                        .groups_kept = moe->groups_kept,
-                       .top_k = moe->top_k};
+                       .top_k = moe->top_k,
+                       .mass = mass};
 }
 
 static SeamStatus alloc_saved(const SeamMoe *moe, SeamRun *run, SeamMoeSaved *s) {
@@ -79,11 +81,11 @@ static SeamStatus alloc_saved(const SeamMoe *moe, SeamRun *run, SeamMoeSaved *s)
     return all ? SEAM_OK : SEAM_NO_MEMORY;
 }
 
-static SeamStatus route(const SeamMoe *moe, SeamRun *run, SeamMoeSaved *s) {
+static SeamStatus route(const SeamMoe *moe, SeamRun *run, float mass, SeamMoeSaved *s) {
     const SeamKernels *k = run->kernels;
     size_t mark = seam_arena_mark(run->arena);
     int32_t n = s->n, dim = moe->dim, rank = moe->rank, experts = moe->experts;
-    SeamRoute r = route_of(moe, n);
+    SeamRoute r = route_of(moe, n, mass);
     float *logits = SEAM_NEW(run->arena, float, (size_t)n * experts);
     if (!logits)
         return SEAM_NO_MEMORY;
@@ -98,7 +100,7 @@ static SeamStatus route(const SeamMoe *moe, SeamRun *run, SeamMoeSaved *s) {
 // s->hidden and s->y from s->x. `act` [rows, width] is hidden itself where nobody needs it later.
 static SeamStatus run_experts(const SeamMoe *moe, SeamRun *run, const SeamMoeSaved *s, float *act) {
     const SeamKernels *k = run->kernels;
-    int32_t dim = moe->dim, width = moe->width, experts = moe->experts, rows = s->n * moe->top_k;
+    int32_t dim = moe->dim, width = moe->width, experts = moe->experts, rows = s->start[experts];
     float *gathered = s->y; // its memory is free until the experts have read their rows
     SEAM_TRY(k->gather(rows, dim, s->source, s->x, gathered));
     SEAM_TRY(
@@ -118,7 +120,7 @@ SeamStatus seam_moe_forward(const SeamMoe *moe, SeamRun *run, int32_t n, const f
     SeamMoeSaved scratch, *s = saved ? saved : &scratch;
     *s = (SeamMoeSaved){.n = n, .x = x};
     SEAM_TRY(alloc_saved(moe, run, s));
-    SEAM_TRY(route(moe, run, s));
+    SEAM_TRY(route(moe, run, saved ? 0 : run->effort.expert_mass, s));
     size_t kept = seam_arena_mark(run->arena);
     float *act = saved ? SEAM_NEW(run->arena, float, (size_t)rows * moe->width) : s->hidden;
     if (!act)
@@ -187,7 +189,7 @@ static SeamStatus router_backward(const SeamMoe *moe, SeamRun *run, const SeamMo
                                   const float *dgate, const float *dprobs, float *dx) {
     const SeamKernels *k = run->kernels;
     int32_t n = s->n, dim = moe->dim, rank = moe->rank, experts = moe->experts;
-    SeamRoute r = route_of(moe, n);
+    SeamRoute r = route_of(moe, n, 0);
     float *dlogits = SEAM_NEW(run->arena, float, (size_t)n * experts);
     float *dlow = SEAM_NEW(run->arena, float, (size_t)n * rank);
     if (!dlogits || !dlow)

@@ -20,7 +20,7 @@ typedef struct {
     SeamTensor *down_bias; // "encoder.L.experts.down.bias" [experts, dim]
 } SeamMoe;
 
-// rows = n * top_k choices, sorted by expert. All in the arena of the forward pass but x.
+// rows = n * top_k choices at most, sorted by expert. All in the arena of the forward pass but x.
 typedef struct {
     int32_t n;
     const float *x;    // the caller's [n, dim]
@@ -41,7 +41,7 @@ void seam_moe_declare(SeamMoe *moe, SeamParams *params, const SeamConfig *config
                       SeamTensor *shared_a);
 
 // y [n, dim] += what the experts of each token give for x [n, dim]. use [experts] or NULL: += the
-// share of each token's choices.
+// share of each token's choices (of top_k: where effort.expert_mass leaves some out, less).
 SeamStatus seam_moe_forward(const SeamMoe *moe, SeamRun *run, int32_t n, const float *x, float *y,
                             float *use, SeamMoeSaved *saved);
 // dy [n, dim] -> dx [n, dim] (=). balance: weight of the load-balance loss; its value before

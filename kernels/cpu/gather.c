@@ -39,7 +39,7 @@ static void combine_rows(const void *job, int64_t from, int64_t to) {
             int lanes = seam_min(LANES, j->d - c);
             float *at = j->to + i * j->d + c;
             Vec sum = j->gate ? vec_load_part(at, lanes) : vec_set(0);
-            for (int32_t t = 0; t < j->top_k; t++) {
+            for (int32_t t = 0; t < j->top_k && row[t] >= 0; t++) {
                 Vec gate = vec_set(j->gate ? j->gate[i * j->top_k + t] : 1);
                 sum = vec_fma(gate, vec_load_part(j->x + (ptrdiff_t)row[t] * j->d + c, lanes), sum);
             }

@@ -63,6 +63,27 @@ static void choose(const SeamRoute *r, const double *score, int32_t *index) {
     }
 }
 
+// The fewest choices whose gates sum to mass, the largest first; all of them where a gate is NaN (SeamRoute).
+static void keep_mass(const SeamRoute *r, int32_t *index, float *gate) {
+    float sum = 0;
+    int32_t kept = 0;
+    for (int32_t j = 0; j < r->top_k; j++) { // by falling gate; stable
+        float g = gate[j];
+        int32_t e = index[j], at = j;
+        if (isnan(g))
+            return;
+        for (; at > 0 && g > gate[at - 1]; at--)
+            gate[at] = gate[at - 1], index[at] = index[at - 1];
+        gate[at] = g, index[at] = e;
+    }
+    while (kept < r->top_k && (kept == 0 || sum < r->mass))
+        sum += gate[kept++];
+    for (int32_t j = 0; j < r->top_k; j++) {
+        gate[j] = j < kept ? gate[j] / sum : 0;
+        index[j] = j < kept ? index[j] : -1;
+    }
+}
+
 static void route_tokens(const void *job, int64_t from, int64_t to) {
     const Job *j = job;
     const SeamRoute *r = j->r;
@@ -82,6 +103,8 @@ static void route_tokens(const void *job, int64_t from, int64_t to) {
         for (int32_t t = 0; t < r->top_k; t++)
             chosen[t] = isnan(probs[index[t]]) ? NAN : logits[index[t]];
         row_softmax(r->top_k, chosen, gate);
+        if (r->mass > 0)
+            keep_mass(r, index, gate);
     }
 }
 

@@ -30,6 +30,8 @@ SeamStatus seam_ref_combine(int32_t n, int32_t top_k, int32_t d, const int32_t *
             double sum = 0;
             for (int32_t j = 0; j < top_k; j++) {
                 size_t choice = (size_t)i * top_k + j;
+                if (position[choice] < 0)
+                    break;
                 sum += (double)gate[choice] * y[(size_t)position[choice] * d + c];
             }
             out[(size_t)i * d + c] = (float)(out[(size_t)i * d + c] + sum);

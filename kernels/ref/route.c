@@ -77,6 +77,28 @@ static void renormalise(int32_t top_k, const float *logits, const float *probs, 
         gate[j] = isnan(probs[index[j]]) ? NAN : (float)(exp(logits[index[j]] - most) / sum);
 }
 
+// The fewest choices whose gates sum to mass, the largest first; all of them where a gate is NaN.
+static void keep_mass(const SeamRoute *r, int32_t *index, float *gate) {
+    double sum = 0;
+    int32_t kept = 0;
+    for (int32_t j = 0; j < r->top_k; j++)
+        if (isnan(gate[j]))
+            return;
+    for (int32_t j = 1; j < r->top_k; j++) // by falling gate; stable
+        for (int32_t t = j; t > 0 && gate[t] > gate[t - 1]; t--) {
+            float g = gate[t];
+            int32_t e = index[t];
+            gate[t] = gate[t - 1], index[t] = index[t - 1];
+            gate[t - 1] = g, index[t - 1] = e;
+        }
+    while (kept < r->top_k && (kept == 0 || sum < r->mass))
+        sum += gate[kept++];
+    for (int32_t j = 0; j < r->top_k; j++) {
+        gate[j] = j < kept ? (float)(gate[j] / sum) : 0;
+        index[j] = j < kept ? index[j] : -1;
+    }
+}
+
 SeamStatus seam_ref_route(const SeamRoute *r, const float *logits, const float *balance_bias, float *probs,
                           int32_t *index, float *gate) {
     assert(r->experts >= 0 && r->experts <= most_experts);
@@ -92,6 +114,8 @@ SeamStatus seam_ref_route(const SeamRoute *r, const float *logits, const float *
             score[e] = selectable((double)p[e] + balance_bias[e]);
         choose(r, score, index + choice);
         renormalise(r->top_k, l, p, index + choice, gate + choice);
+        if (r->mass > 0)
+            keep_mass(r, index + choice, gate + choice);
     }
     return SEAM_OK;
 }
@@ -116,14 +140,16 @@ SeamStatus seam_ref_route_sort(const SeamRoute *r, const int32_t *index, int32_t
     int32_t next[most_experts];
     memset(start, 0, ((size_t)r->experts + 1) * sizeof *start);
     for (size_t c = 0; c < choices; c++)
-        start[index[c] + 1]++;
+        if (index[c] >= 0)
+            start[index[c] + 1]++;
     for (int32_t e = 0; e < r->experts; e++) {
         next[e] = start[e];
         start[e + 1] += start[e];
     }
     for (size_t c = 0; c < choices; c++) {
-        position[c] = next[index[c]]++;
-        source[position[c]] = (int32_t)(c / (size_t)r->top_k);
+        position[c] = index[c] >= 0 ? next[index[c]]++ : -1;
+        if (index[c] >= 0)
+            source[position[c]] = (int32_t)(c / (size_t)r->top_k);
     }
     return SEAM_OK;
 }

@@ -118,6 +118,15 @@ static void test_route(void) {
     EXPECT_INTS(start, 0, 2, 4, 5, 6, 6, 6);
     EXPECT_INTS(position, 5, 0, 2, 1, 3, 4);
     EXPECT_INTS(source, 0, 1, 0, 1, 1, 0);
+    r.mass = 0.6f; // two of token 0's equal gates; token 1's are NaN
+    CHECK_OK(ref->route(&r, logits, bias, probs, index, gate));
+    EXPECT_INTS(index, 3, 0, -1, 0, 1, 2);
+    expect(gate, 3, (float[]){0.5f, 0.5f, 0});
+    CHECK_OK(ref->route_sort(&r, index, start, position, source));
+    EXPECT_INTS(start, 0, 2, 3, 4, 5, 5, 5);
+    EXPECT_INTS(position, 4, 0, -1, 1, 2, 3);
+    r.mass = 0;
+    CHECK_OK(ref->route(&r, logits, bias, probs, index, gate));
     r.n = 1;
     CHECK_OK(ref->route_backward(&r, probs, index, gate, (float[]){3, 0, 0}, (float[]){1, 0, 0, 0, 0, 0}, dlogits));
     EXPECT(dlogits, 0.16f - 1 / 3.0f, -0.04f - 1 / 3.0f, -0.01f, 2 / 3.0f - 0.04f, -0.05f, -0.02f);

@@ -67,12 +67,24 @@ static void check_valid(const SeamRoute *r, const int32_t *index) {
         }
 }
 
+// The bytes of -1 are also those of memory that nobody wrote: where -1 is right, -2 stands for it in the comparison.
+static void mark_none(CheckOut *out, const int32_t *index, size_t n) {
+    for (int run = 0; run < CHECK_RUNS; run++)
+        for (size_t i = 0; i < n; i++)
+            if (index[i] == -1 && check_as_ints(out, run)[i] == -1)
+                check_as_ints(out, run)[i] = -2;
+}
+
 static void sort_case(const SeamRoute *r, const int32_t *index) {
     size_t rows = (size_t)r->n * r->top_k;
     CheckOut start = check_ints((size_t)r->experts + 1), position = check_ints(rows), source = check_ints(rows);
     for (int run = 0; run < CHECK_RUNS; run++)
         CHECK_OK(check_table(run)->route_sort(r, index, check_as_ints(&start, run), check_as_ints(&position, run), check_as_ints(&source, run)));
     check_compare_ints("route_sort: start", &start);
+    mark_none(&position, index, rows);
+    for (int run = 0; run < CHECK_RUNS; run++)
+        for (size_t i = (size_t)check_as_ints(&start, CHECK_REF)[r->experts]; i < rows; i++)
+            check_as_ints(&source, run)[i] = -2; // rows of nobody
     check_compare_ints("route_sort: position", &position);
     check_compare_ints("route_sort: source", &source);
 }
@@ -178,6 +190,67 @@ static void test_steered(void) { // the bias chooses experts whose probs round t
     g_assert_cmpfloat_with_epsilon(gate[0] + gate[1] + gate[2], 1, 1e-5);
 }
 
+// Of the gates without a mass, as ref's rule says: whether order and border are clear, and how many stay.
+static bool clear_mass(const SeamRoute *r, const float *gate, int32_t *kept) {
+    double sorted[most_experts], sum = 0;
+    for (int32_t j = 0; j < r->top_k; j++)
+        sorted[j] = gate[j];
+    bool apart = margin(r->top_k, sorted, r->top_k) >= band;
+    qsort(sorted, (size_t)r->top_k, sizeof *sorted, falling);
+    for (*kept = 0; *kept < r->top_k && (*kept == 0 || sum < r->mass); (*kept)++) {
+        sum += sorted[*kept];
+        apart &= fabs(sum - r->mass) >= band;
+    }
+    return apart;
+}
+
+// With a mass, both backends keep the same choices, as many as the gates without it say, and rows of nobody are left out of sort and combine.
+static void mass_case(SeamRoute r) {
+    size_t n = (size_t)r.n, experts = (size_t)r.experts, top_k = (size_t)r.top_k;
+    float *logits = check_floats(n * experts, -5, 5), *bias = check_floats(experts, -0.1f, 0.1f);
+    CheckOut probs = check_set(n, experts, experts), whole = check_set(n, top_k, top_k), gate = check_set(n, top_k, top_k), index = check_ints(n * top_k);
+    for (int run = 0; run < CHECK_RUNS; run++) {
+        SeamRoute all = r;
+        all.mass = 0;
+        CHECK_OK(check_table(run)->route(&all, logits, bias, probs.at[run], check_as_ints(&index, run), whole.at[run]));
+        CHECK_OK(check_table(run)->route(&r, logits, bias, probs.at[run], check_as_ints(&index, run), gate.at[run]));
+    }
+    for (size_t i = 0; i < n; i++) {
+        int32_t kept, *at = check_as_ints(&index, CHECK_CPU) + i * top_k;
+        bool sure = clear(&r, probs.at[CHECK_REF] + i * experts, bias) & clear_mass(&r, whole.at[CHECK_REF] + i * top_k, &kept);
+        for (int32_t j = 0; sure && j < r.top_k; j++)
+            g_assert_cmpint(at[j] >= 0, ==, j < kept);
+        for (size_t j = i * top_k; !sure && j < (i + 1) * top_k; j++)
+            for (int run = CHECK_CPU; run < CHECK_RUNS; run++) {
+                check_as_ints(&index, run)[j] = check_as_ints(&index, CHECK_REF)[j];
+                gate.at[run][j] = gate.at[CHECK_REF][j];
+            }
+    }
+    int32_t *chosen = g_memdup2(check_as_ints(&index, CHECK_REF), n * top_k * sizeof(int32_t));
+    mark_none(&index, chosen, n * top_k);
+    check_compare_ints("route: index with a mass", &index);
+    check_compare("route: gate with a mass", &gate, 4 * tolerance, 0);
+    sort_case(&r, chosen);
+    g_free(chosen);
+    check_done();
+}
+
+static void test_mass(void) {
+    for (int32_t i = 0; i < 200; i++) {
+        SeamRoute r = random_route(check_size(100));
+        r.mass = check_float(0.01f, 1);
+        mass_case(r);
+    }
+    for (int32_t i = 0; i < 20; i++) { // NaN keeps all
+        SeamRoute r = {.n = 1, .experts = 8, .groups = 2, .groups_kept = 2, .top_k = 3, .mass = 0.1f};
+        float logits[8] = {0, 1, 2, 3, 4, 5, 6, 7}, bias[8] = {0}, gate[3];
+        logits[i % 8] = NAN;
+        const int32_t *index = exact_choice(&r, logits, bias, "route: NaN with a mass", gate);
+        g_assert_true(index[2] >= 0 && isnan(gate[2]));
+        check_done();
+    }
+}
+
 static void test_sort(void) { // all to one expert, and experts without a token
     for (int32_t i = 0; i < 60; i++) {
         SeamRoute r = random_route(check_size(200));
@@ -192,7 +265,7 @@ static void test_sort(void) { // all to one expert, and experts without a token
 
 static const CheckTest tests[] = {
     {"/kernels/route/shapes", test_shapes}, {"/kernels/route/ties", test_ties}, {"/kernels/route/not-finite", test_not_finite},
-    {"/kernels/route/steered", test_steered}, {"/kernels/route/sort", test_sort},
+    {"/kernels/route/steered", test_steered}, {"/kernels/route/sort", test_sort}, {"/kernels/route/mass", test_mass},
 };
 
 void check_route_register(void) {

@@ -39,6 +39,30 @@ static void combine_case(int32_t n, int32_t top_k, int32_t d, float poison) {
     check_done();
 }
 
+// Tokens with fewer rows than top_k: the rest of their positions is -1, and what stands in their gates is not read.
+static void fewer_case(int32_t n, int32_t top_k, int32_t d) {
+    size_t places = (size_t)n * top_k, width = (size_t)d;
+    int32_t *position = check_zeros(places), rows = 0;
+    float *gate = check_floats(places, 0, 1);
+    for (int32_t i = 0; i < n; i++)
+        for (int32_t j = 0, kept = check_int(1, top_k); j < top_k; j++) {
+            position[(size_t)i * top_k + j] = j < kept ? rows++ : -1;
+            if (j >= kept)
+                gate[(size_t)i * top_k + j] = NAN;
+        }
+    float *y = check_floats((size_t)rows * d, -1, 1);
+    CheckOut out = check_add((size_t)n, width, width);
+    for (int run = 0; run < CHECK_RUNS; run++)
+        CHECK_OK(check_table(run)->combine(n, top_k, d, position, gate, y, out.at[run]));
+    check_compare("combine of fewer", &out, check_sum_tolerance(top_k, 1), 0);
+    check_done();
+}
+
+static void test_fewer(void) {
+    for (int32_t i = 0; i < 60; i++)
+        fewer_case(check_size(64), check_int(1, 5), check_size(257));
+}
+
 static void test_combine(void) {
     for (int32_t i = 0; i < 120; i++)
         combine_case(check_size(64), check_int(0, 5), check_size(257), i % 6 ? 0 : NAN);
@@ -99,6 +123,7 @@ static void test_bags(void) {
 
 static const CheckTest tests[] = {
     {"/kernels/rows/combine", test_combine},
+    {"/kernels/rows/fewer", test_fewer},
     {"/kernels/rows/pool", test_pool},
     {"/kernels/rows/bags", test_bags},
 };
