@@ -115,6 +115,10 @@ bool seam_config_options_check(const SeamConfig *c, const char *where, GError **
     for (size_t i = 0; i < G_N_ELEMENTS(needs); i++)
         if (!needs[i].used != !needs[i].value)
             return seam_config_refuse(where, error, needs[i].used ? "\"%s\" must be there: %s needs it" : "\"%s\" needs %s", needs[i].name, needs[i].by);
+    if (c->exit_every > 0 && (c->exit_every >= c->layers || c->n_classes < 2))
+        return seam_config_refuse(where, error, "\"exit_every\" must be less than \"layers\", and takes a model with two classes at least");
+    if (c->exit_every > 0 && has_mixer(c, SEAM_MIXER_SCAN))
+        return seam_config_refuse(where, error, "\"exit_every\" cannot be beside %s: a sequence that leaves would be a hole in what the scan knows of its stream", scan);
     if (c->hash_causal && !has_mixer(c, SEAM_MIXER_HASH))
         return seam_config_refuse(where, error, "\"hash_causal\" needs %s", hash);
     return true;

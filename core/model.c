@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "core/model_exit.h"
 
 // A task that was swapped in: its parameters (or memory), shared by all models that have it.
 typedef struct {
@@ -146,6 +147,9 @@ static bool declare_layers(SeamModel *model, GError **error) {
     for (int32_t l = 0; l < config->layers; l++)
         seam_encoder_declare(&model->encoder[l], model->params, config, l,
                              l > 0 && config->router_shared_a ? model->encoder[0].moe.a : NULL);
+    for (int32_t l = 0; l < config->layers; l++)
+        if (seam_exit_at(config, l))
+            seam_exit_declare(&model->exit[l], model->params, config, l);
     seam_fusion_declare(&model->fusion, model->params, config);
     for (int32_t t = 0; t < config->n_tasks; t++)
         declare_task(config, t, model->params, model);
@@ -389,7 +393,7 @@ size_t seam_model_encode_bytes(const SeamModel *model, int32_t tokens, bool trai
         if (model->encoder[l].mixer == SEAM_MIXER_LOCAL)
             pattern = seam_pattern_local_bytes(&model->config, tokens);
     }
-    return kept + scratch + pattern;
+    return kept + scratch + pattern + (train ? 0 : seam_model_leaving_bytes(model, tokens));
 }
 
 size_t seam_model_merge_bytes(const SeamModel *model, int32_t tokens) {
@@ -453,10 +457,10 @@ SeamStatus seam_model_embed_features(const SeamModel *model, SeamRun *run, int32
                                 saved ? &saved->project : NULL);
 }
 
-// carry: of a stream, or NULL.
-static SeamStatus encode_layers(const SeamModel *model, SeamRun *run, int32_t first, int32_t last,
-                                SeamTokens *tokens, float *use, SeamCarry *carry,
-                                SeamEncoderSaved *saved) {
+SeamStatus seam_model_encode_layers(const SeamModel *model, SeamRun *run, int32_t first,
+                                    int32_t last, SeamTokens *tokens, float *use, SeamCarry *carry,
+                                    SeamEncoderSaved *saved) {
+    size_t mark = seam_arena_mark(run->arena);
     SeamPattern dense = seam_pattern_dense(tokens), local = {0};
     for (int32_t l = first; l <= last; l++) {
         bool is_local = model->encoder[l].mixer == SEAM_MIXER_LOCAL;
@@ -466,7 +470,17 @@ static SeamStatus encode_layers(const SeamModel *model, SeamRun *run, int32_t fi
                                       carry ? carry->state[l] : NULL, tokens->x, use,
                                       saved ? &saved[l - first] : NULL));
     }
+    if (!saved)
+        seam_arena_release(run->arena, mark);
     return SEAM_OK;
+}
+
+// In inference: with exits where there are some, which no model with a scan has (config_options.c).
+static SeamStatus encode_stream(const SeamModel *model, SeamRun *run, int32_t first, int32_t last,
+                                SeamTokens *tokens, float *use, SeamCarry *carry) {
+    if (seam_model_leaves(model, run, tokens))
+        return seam_model_encode_leaving(model, run, first, last, tokens, use);
+    return seam_model_encode_layers(model, run, first, last, tokens, use, carry, NULL);
 }
 
 static SeamStatus encode_merged(const SeamModel *model, SeamRun *run, int32_t first, int32_t last,
@@ -477,35 +491,34 @@ static SeamStatus encode_merged(const SeamModel *model, SeamRun *run, int32_t fi
     for (int32_t i = 0; tokens->size && i < tokens->n; i++)
         tokens->size[i] = 1;
     SEAM_TRY(tokens->size ? seam_merge_forward(run, run->effort.merge, tokens, &merge) : SEAM_NO_MEMORY);
-    SEAM_TRY(encode_layers(model, run, first, last, tokens, use, carry, NULL));
+    SEAM_TRY(encode_stream(model, run, first, last, tokens, use, carry));
     SEAM_TRY(seam_merge_undo(run, &merge, tokens));
     seam_arena_release(run->arena, mark);
     return SEAM_OK;
 }
 
-static SeamStatus encode(const SeamModel *model, SeamRun *run, int32_t first, int32_t last,
-                         SeamTokens *tokens, float *use, SeamCarry *carry,
-                         SeamEncoderSaved *saved) {
-    if (first < 0 || last >= model->config.layers || tokens->dim != model->config.dim)
-        return SEAM_BAD_SHAPE;
-    if (!saved && run->effort.merge > 0 && !tokens->size)
-        return encode_merged(model, run, first, last, tokens, use, carry);
-    size_t mark = seam_arena_mark(run->arena);
-    SEAM_TRY(encode_layers(model, run, first, last, tokens, use, carry, saved));
-    if (!saved)
-        seam_arena_release(run->arena, mark);
-    return SEAM_OK;
-}
-
-SeamStatus seam_model_encode(const SeamModel *model, SeamRun *run, int32_t first, int32_t last,
-                             SeamTokens *tokens, float *use, SeamEncoderSaved *saved) {
-    return encode(model, run, first, last, tokens, use, NULL, saved);
+static bool has_layers(const SeamModel *model, int32_t first, int32_t last,
+                       const SeamTokens *tokens) {
+    return first >= 0 && last < model->config.layers && tokens->dim == model->config.dim;
 }
 
 SeamStatus seam_model_encode_stream(const SeamModel *model, SeamRun *run, int32_t first,
                                     int32_t last, SeamTokens *tokens, float *use,
                                     SeamCarry *carry) {
-    return encode(model, run, first, last, tokens, use, carry, NULL);
+    if (!has_layers(model, first, last, tokens))
+        return SEAM_BAD_SHAPE;
+    if (run->effort.merge > 0 && !tokens->size)
+        return encode_merged(model, run, first, last, tokens, use, carry);
+    return encode_stream(model, run, first, last, tokens, use, carry);
+}
+
+SeamStatus seam_model_encode(const SeamModel *model, SeamRun *run, int32_t first, int32_t last,
+                             SeamTokens *tokens, float *use, SeamEncoderSaved *saved) {
+    if (!saved)
+        return seam_model_encode_stream(model, run, first, last, tokens, use, NULL);
+    if (!has_layers(model, first, last, tokens))
+        return SEAM_BAD_SHAPE;
+    return seam_model_encode_layers(model, run, first, last, tokens, use, NULL, saved);
 }
 
 SeamStatus seam_model_fuse(const SeamModel *model, SeamRun *run, const SeamTokens *in,

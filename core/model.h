@@ -12,6 +12,7 @@
 #include "core/layers/anomaly.h"
 #include "core/layers/classify.h"
 #include "core/layers/encoder.h"
+#include "core/layers/exit.h"
 #include "core/layers/feature_embed.h"
 #include "core/layers/fusion.h"
 #include "core/layers/generate.h"
@@ -37,6 +38,7 @@ typedef struct SeamModel {
         SeamFeatureEmbed features;
     } embed[SEAM_MAX_MODALITIES];
     SeamEncoderLayer encoder[SEAM_MAX_LAYERS];
+    SeamExit exit[SEAM_MAX_LAYERS]; // behind the layer of that number, where seam_exit_at says so
     SeamFusion fusion;
     union {
         SeamClassify classify;
@@ -93,6 +95,8 @@ SeamStatus seam_model_embed_features(const SeamModel *model, SeamRun *run, int32
 // saved [last - first + 1], or NULL in inference. With run->effort.merge that share of the tokens of each sequence is taken away before the first
 // layer (core/layers/merge.h), unless that was done in a call before: then tokens->size is there. n, seq_start, place and size become those of what is
 // left; size is in the run's arena. Pictures get their tokens back after the last layer of the call, so that a cell has a token.
+// With exit heads and effort.exit_margin a sequence may leave at one: layers after it pass it by, and tokens->seq_left (where there is one) is set, for the
+// layers that others run. A sequence whose seq_left is set is left as it is.
 SeamStatus seam_model_encode(const SeamModel *model, SeamRun *run, int32_t first, int32_t last, SeamTokens *tokens, float *use,
                              SeamEncoderSaved *saved);
 // The same in inference for the next tokens of a stream: all sequences follow one another, and what the scan layers know of it is in carry.

@@ -34,6 +34,7 @@ typedef struct {
     double *seq_time;   // [seqs] running time of each sequence's start, seconds
     SeamPlace *place;   // [n]
     float *size;        // [n] how many tokens each stands for, or NULL: one each (core/layers/merge.h)
+    uint8_t *seq_left;  // [seqs] 1: left the encoder at an exit head, no later layer touches it; NULL: none has
 } SeamTokens;
 
 // How many patches of one picture modality stand one after another from `first` on, before `end`; 0 when the first is none.

@@ -144,11 +144,11 @@ static void meta_free(GstMeta *meta, GstBuffer *buffer)
     g_free(((GstSeamTokensMeta *)meta)->block);
 }
 
-// Bytes of the block, whose arrays come in this order: seq_time, levels, place, size, seq_start, level_modality (widest alignment first).
+// Bytes of the block, whose arrays come in this order: seq_time, levels, place, size, seq_start, level_modality, seq_left (widest alignment first).
 static gsize block_bytes(int32_t tokens, int32_t seqs, int32_t levels)
 {
     return (gsize)seqs * sizeof(double) + (gsize)levels * sizeof(SeamLevel) + (gsize)tokens * (sizeof(SeamPlace) + sizeof(float)) +
-           ((gsize)seqs + 1) * sizeof(int32_t) + (gsize)levels;
+           ((gsize)seqs + 1) * sizeof(int32_t) + (gsize)levels + (gsize)seqs;
 }
 
 static gboolean make_room(GstSeamTokensMeta *m, gsize bytes)
@@ -175,7 +175,12 @@ static gboolean fill_arrays(GstSeamTokensMeta *m, const SeamTokens *tokens, cons
     m->tokens.size = tokens->size ? m->size_room : NULL;
     m->tokens.seq_start = (int32_t *)(m->size_room + tokens->n);
     m->level_modality = (uint8_t *)(m->tokens.seq_start + tokens->seqs + 1);
+    m->tokens.seq_left = m->level_modality + n_levels;
     m->n_levels = n_levels;
+    if (tokens->seqs > 0 && tokens->seq_left)
+        memcpy(m->tokens.seq_left, tokens->seq_left, (gsize)tokens->seqs);
+    else if (tokens->seqs > 0)
+        memset(m->tokens.seq_left, 0, (gsize)tokens->seqs);
     if (tokens->seqs > 0)
         memcpy(m->tokens.seq_time, tokens->seq_time, (gsize)tokens->seqs * sizeof(double));
     if (tokens->n > 0)

@@ -37,6 +37,7 @@ typedef struct {
     int32_t *label;    // [windows] class, -1: not known
     double *remaining; // [windows] seconds of life after the window's end, NaN: not known
     SeamBatchPart part[SEAM_MAX_MODALITIES];
+    struct SeamExitLesson *exit; // of a training that teaches exit heads (exits.h), borrowed; else NULL
 } SeamBatch;
 
 SeamBatch *seam_batch_new(const SeamConfig *config, int32_t capacity, GError **error);

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "core/train/exits.h"
+
 static SeamStatus embed_part(const SeamModel *model, SeamRun *run, int32_t m, const SeamBatchPart *p, bool train, SeamPass *pass, SeamTokens *out) {
     const double *time = (const double *)(const void *)p->time->data;
     switch (model->config.modality[m].front) {
@@ -66,6 +68,8 @@ SeamStatus seam_pass_encode(const SeamModel *model, SeamRun *run, const SeamBatc
         append_tokens(&pass->encoded, pass->first[m], pass->first_seq[m], &part[m], 0, part[m].seqs);
         memcpy(pass->window_of + pass->first_seq[m], batch->part[m].window->data, (size_t)part[m].seqs * sizeof(int32_t));
     }
+    if (train && batch->exit)
+        return seam_exits_encode(model, run, batch, pass);
     SEAM_TRY(seam_model_encode(model, run, 0, config->layers - 1, &pass->encoded, use, pass->encoder));
     for (int32_t m = 0; m < config->n_modalities; m++) // where merging has left some away
         pass->first[m + 1] = pass->encoded.seq_start[pass->first_seq[m + 1]];
@@ -119,7 +123,10 @@ SeamStatus seam_pass_backward(const SeamModel *model, SeamRun *run, const SeamBa
     if (!dx)
         return SEAM_NO_MEMORY;
     SEAM_TRY(seam_model_fuse_backward(model, run, &pass->fusion, dfused, dx));
-    SEAM_TRY(seam_model_encode_backward(model, run, 0, config->layers - 1, pass->encoder, balance, balance_loss, dx));
+    if (batch->exit)
+        SEAM_TRY(seam_exits_backward(model, run, batch, pass, balance, balance_loss, dx));
+    else
+        SEAM_TRY(seam_model_encode_backward(model, run, 0, config->layers - 1, pass->encoder, balance, balance_loss, dx));
     for (int32_t m = 0; m < config->n_modalities; m++)
         if (pass->first[m + 1] > pass->first[m])
             SEAM_TRY(embed_backward(model, run, m, pass, dx + (size_t)pass->first[m] * config->dim));

@@ -21,6 +21,7 @@ typedef struct {
     } embed[SEAM_MAX_MODALITIES];
     SeamEncoderSaved *encoder; // [layers]
     SeamFusionSaved fusion;
+    int32_t *depth;          // [encoded.seqs] layers that each sequence goes through; set where exit heads are taught
 } SeamPass;
 
 // train: keeps what the backward pass reads. use [experts] or NULL as in seam_model_encode.

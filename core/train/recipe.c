@@ -67,6 +67,8 @@ static const Field train_fields[] = {
     {"box", NUMBER, TRAIN(box), 0, 100, 2},
     {"rul", NUMBER, TRAIN(rul), 0, 100, 1},
     {"generate", NUMBER, TRAIN(generate), 0, 100, 1},
+    {"exit", NUMBER, TRAIN(exit), 0, 100, 0.3},
+    {"exit_leave", NUMBER, TRAIN(exit_leave), 0, 1, 0.5},
     {"positive", NUMBER, TRAIN(positive), 1, 1000, 4},
     {"good_only", FLAG, TRAIN(good_only), 0, 1, 0},
     {"good_share", NUMBER, TRAIN(good_share), 0, 1, 0.35},

@@ -35,6 +35,7 @@ typedef struct {
     double balance, balance_rate;       // weight of the load-balance loss; step of the routers' bias
     double classify, localise, rul, generate; // weights of the losses
     double box;                         // weight of the boxes' place against their score, where cells give boxes
+    double exit, exit_leave;            // weight of the exit heads' loss; probability that a sequence leaves at one, by lot
     double positive;                    // weight of a cell that shows a defect against one that does not
     bool good_only;                     // only records labelled good are trained on
     double good_share;                  // of the windows drawn; the rest is shared evenly by the classes

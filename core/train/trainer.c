@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "core/train/checkpoint.h"
+#include "core/train/exits.h"
 #include "core/train/feature_table.h"
 #include "core/train/generate.h"
 #include "core/train/losses.h"
@@ -44,6 +45,7 @@ typedef struct {
     double *reach[SEAM_MAX_CLASSES];     // of the candidates (core/train/lot.h); NULL: all weigh the same
     SeamTrainProgress shown;
     double loss, classify, localise, rul, generate, balance, accuracy; // of the last step
+    SeamExitLesson exit;
 } Trainer;
 
 // ---- normalisation -------------------------------------------------------------------------------------------------------------
@@ -259,9 +261,18 @@ static SeamStatus task_steps(Trainer *t, const SeamPass *pass, float *dfused) {
     return SEAM_OK;
 }
 
+// Exit heads belong to the encoder: what trains heads of tasks alone leaves them.
+static void give_exit_lesson(Trainer *t, bool heads_only) {
+    const SeamTrainOptions *o = &t->recipe->train;
+    t->exit = (SeamExitLesson){.weight = o->exit, .smoothing = o->label_smoothing, .class_weight = o->class_weight, .leave = o->exit_leave,
+                               .random = seam_random(o->seed, seam_random_hash("train.exit") + (uint64_t)t->optimiser.step)};
+    t->batch->exit = seam_exit_count(&t->model->config) > 0 && !heads_only ? &t->exit : NULL;
+}
+
 static SeamStatus forward_backward(Trainer *t, bool heads_only, SeamPass *pass) {
     t->classify = t->localise = t->rul = t->generate = t->balance = t->accuracy = 0;
     seam_params_zero_grad(t->model->params);
+    give_exit_lesson(t, heads_only);
     SEAM_TRY(seam_pass_encode(t->model, &t->run, t->batch, true, NULL, pass));
     SEAM_TRY(seam_pass_fuse(t->model, &t->run, t->batch, true, pass));
     float *dfused = SEAM_NEW(t->run.arena, float, (size_t)pass->fused.n * t->model->config.dim);
@@ -307,7 +318,8 @@ static void show(Trainer *t, const SeamTrainRun *how, int64_t begun_step, gint64
     SeamTrainProgress *p = &t->shown;
     const SeamTrainOptions *o = &t->recipe->train;
     double keep = t->optimiser.step - begun_step <= 1 ? 0 : smooth, seconds = (double)(g_get_monotonic_time() - begun) / 1e6;
-    double loss = o->classify * t->classify + o->localise * t->localise + o->rul * t->rul + o->generate * t->generate + o->balance * t->balance;
+    double loss = o->classify * t->classify + o->localise * t->localise + o->rul * t->rul + o->generate * t->generate + o->balance * t->balance +
+                  o->exit * t->exit.loss;
     p->step = t->optimiser.step;
     p->steps = o->steps;
     p->loss = keep * p->loss + (1 - keep) * loss;
@@ -316,6 +328,7 @@ static void show(Trainer *t, const SeamTrainRun *how, int64_t begun_step, gint64
     p->rul = keep * p->rul + (1 - keep) * t->rul;
     p->generate = keep * p->generate + (1 - keep) * t->generate;
     p->balance = keep * p->balance + (1 - keep) * t->balance;
+    p->exit = keep * p->exit + (1 - keep) * t->exit.loss;
     p->accuracy = keep * p->accuracy + (1 - keep) * t->accuracy;
     p->windows_per_second = (double)(t->optimiser.step - begun_step) * o->batch / fmax(seconds, 1e-3);
     p->seconds_left = (double)(o->steps - t->optimiser.step) * o->batch / fmax(p->windows_per_second, 1e-6);

@@ -10,7 +10,7 @@
 
 typedef struct {
     int64_t step, steps;
-    double loss, classify, localise, rul, generate, balance; // running means
+    double loss, classify, localise, rul, generate, balance, exit; // running means
     double accuracy;                          // of windows drawn, running mean
     double windows_per_second, seconds_left;
     bool pretraining;                         // the stage before the training (pretrain.h): its steps and loss

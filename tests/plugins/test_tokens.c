@@ -145,6 +145,7 @@ static void test_copy(Fixture *f, gconstpointer data)
     meta->missing = 6;
     meta->clock_offset[1] = 0.25;
     meta->degraded = 2;
+    meta->tokens.seq_left[1] = 1;
     GstBuffer *shallow = gst_buffer_copy(buffer), *deep = gst_buffer_copy_deep(buffer);
     assert_same(buffer, shallow);
     assert_same(buffer, deep);
@@ -160,6 +161,7 @@ static void test_copy(Fixture *f, gconstpointer data)
     g_assert_cmpint(copy->degraded, ==, 2);
     g_assert_cmpfloat(copy->levels[1].value, ==, 3);
     g_assert_cmpint(copy->tokens.seq_start[1], ==, 4);
+    g_assert_true(copy->tokens.seq_left[1] && !copy->tokens.seq_left[0]);
     gst_buffer_unref(deep);
 }
 
