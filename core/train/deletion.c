@@ -23,6 +23,7 @@ typedef struct {
 typedef struct {
     const SeamConfig *config;
     const SeamDataset *data;
+    bool any_good;                    // there are good records
     bool good;                        // cells are replaced by those of a good picture, not by a blur
     SeamWindowResult *result;         // [1 + modalities]: whole, then without each
     bool has[1 + SEAM_MAX_MODALITIES];
@@ -43,11 +44,14 @@ static void take_result(void *user, int32_t subset, const SeamTokens *fused, con
     look->has[subset] = true;
 }
 
-// What the verdict rests on: log odds of class c against good, or without a classifier the distance from good ones.
-static double margin(const SeamWindowResult *r, int32_t c) {
+// What the verdict rests on: log odds of class c against good, where no record is good against the likeliest other class, without a classifier the distance from good ones.
+static double margin(const Look *look, const SeamWindowResult *r, int32_t c) {
+    float other = r->probability[0];
     if (!r->has_classify)
         return r->anomaly;
-    return log(fmaxf(r->probability[c], least_probability)) - log(fmaxf(r->probability[0], least_probability));
+    for (int32_t k = 1; k < look->config->n_classes && !look->any_good; k++)
+        other = k == c ? other : fmaxf(other, r->probability[k]);
+    return log(fmaxf(r->probability[c], least_probability)) - log(fmaxf(other, least_probability));
 }
 
 static int32_t worst_class(const SeamConfig *config, const SeamWindowResult *r) {
@@ -213,7 +217,7 @@ static bool test_picture(SeamEvaluator *e, Look *look, const SeamRecord *record,
             move_cells(hot, look->side, random, moved);
         look->cells = k > 0 ? moved : hot;
         ok = look_at(e, look, record, whole->time, &use, 1, error);
-        double fall = margin(whole, c) - margin(&look->result[0], c);
+        double fall = margin(look, whole, c) - margin(look, &look->result[0], c);
         if (k > 0)
             elsewhere += fall / RANDOM_SETS;
         else
@@ -265,7 +269,7 @@ static void add_window(const Look *look, Sums *sums) {
             continue;
         sums->present |= 1u << m;
         sums->contribution[m] += whole->contribution[m];
-        sums->fall[m] += margin(whole, c) - margin(&look->result[1 + m], c);
+        sums->fall[m] += margin(look, whole, c) - margin(look, &look->result[1 + m], c);
     }
 }
 
@@ -379,6 +383,8 @@ bool seam_deletion(const SeamEvaluateOptions *options, const SeamDataset *data, 
     watched.window = take_result;
     watched.change = remove_cells;
     watched.user = &look;
+    for (int32_t i = 0; i < data->n; i++)
+        look.any_good |= data->record[i].label && !data->record[i].defect;
     memset(out, 0, sizeof *out);
     out->cells = removed_cells;
     SeamEvaluator *e = seam_evaluator_new(&watched, error);

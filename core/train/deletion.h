@@ -7,7 +7,7 @@
 
 #include "core/train/evaluate.h"
 
-// One test over records. Changes are falls of the margin: log odds of the defect that the whole window makes likeliest, against good; of a model without a classifier
+// One test over records. Changes are falls of the margin: log odds of the defect that the whole window makes likeliest, against good (in a folder without good records against the likeliest other class); of a model without a classifier
 // of the distance from good ones, in its standard deviations.
 typedef struct {
     int32_t n;                 // records

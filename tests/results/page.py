@@ -78,7 +78,7 @@ def demands(asked, kept):
         total = {of: {d: sum(r[k][of][d] for r in rows) for d in ("pass", "refer", "reject")} for of in ("good", "defect")}
         able = {d: sum(r[k]["with_threshold"][d] for r in rows) for d in ("miss", "false_reject")}
         n = {of: sum(total[of].values()) for of in total}
-        shares = [f"{100 * total['good'][d] / n['good']:.0f} / {100 * total['defect'][d] / n['defect']:.0f} %" if n["good"] and n["defect"] else "–" for d in ("pass", "refer", "reject")]
+        shares = [" / ".join(f"{100 * total[of][d] / n[of]:.0f} %" if n[of] else "–" for of in ("good", "defect")) for d in ("pass", "refer", "reject")]
         body.append([kept_promise(miss, total["defect"]["pass"], n["defect"], able["miss"]),
                      kept_promise(reject, total["good"]["reject"], n["good"], able["false_reject"]), *shares])
     if not body:
