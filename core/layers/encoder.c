@@ -18,6 +18,7 @@ void seam_encoder_declare(SeamEncoderLayer *layer, SeamParams *params, const Sea
     bool scan = config->mixer[index] == SEAM_MIXER_SCAN;
     g_autofree char *mixer = g_strdup_printf("encoder.%d.%s", index, scan ? "scan" : "attention");
     layer->mixer = config->mixer[index];
+    layer->hash = seam_hash_of(config, index);
     layer->gate_threshold = config->gate_threshold;
     seam_norm_declare(&layer->norm1, params, norm1, config->dim);
     if (scan)
@@ -34,7 +35,11 @@ static SeamStatus mix(const SeamEncoderLayer *layer, SeamRun *run, const SeamPat
     if (layer->mixer == SEAM_MIXER_SCAN)
         return seam_scan_forward(&layer->scan, run, pattern, h, state, x,
                                  saved ? &saved->scan : NULL);
-    return seam_attention_forward(&layer->attention, run, pattern,
+    SeamPattern own;
+    if (layer->mixer == SEAM_MIXER_HASH) // by what the tokens are, so no two layers share one
+        SEAM_TRY(seam_pattern_hash(&layer->hash, run, pattern, h, &own));
+    return seam_attention_forward(&layer->attention, run,
+                                  layer->mixer == SEAM_MIXER_HASH ? &own : pattern,
                                   saved ? 0 : layer->gate_threshold, h, x,
                                   saved ? &saved->attention : NULL);
 }
@@ -85,8 +90,11 @@ size_t seam_encoder_bytes(const SeamEncoderLayer *layer, int32_t n, bool train, 
     size_t mixer = layer->mixer == SEAM_MIXER_SCAN
                        ? seam_scan_bytes(&layer->scan, n, train, &mixer_kept)
                        : seam_attention_bytes(&layer->attention, n, train, &mixer_kept);
+    size_t pattern = 0;
+    if (layer->mixer == SEAM_MIXER_HASH)
+        mixer = MAX(mixer, seam_pattern_hash_bytes(&layer->hash, n, &pattern));
     size_t moe = seam_moe_bytes(&layer->moe, n, train, &moe_kept);
-    *kept =
-        train ? 2 * seam_norm_open_bytes(&layer->norm1, n, true) + mixer_kept + moe_kept : 0;
-    return seam_norm_open_bytes(&layer->norm1, n, false) + MAX(mixer, moe);
+    *kept = train ? 2 * seam_norm_open_bytes(&layer->norm1, n, true) + mixer_kept + moe_kept + pattern
+                  : 0;
+    return seam_norm_open_bytes(&layer->norm1, n, false) + MAX(mixer + (train ? 0 : pattern), moe);
 }

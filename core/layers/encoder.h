@@ -7,6 +7,7 @@
 #include "core/layers/attention.h"
 #include "core/layers/moe.h"
 #include "core/layers/norm.h"
+#include "core/layers/pattern_hash.h"
 #include "core/layers/scan.h"
 
 typedef struct {
@@ -17,6 +18,7 @@ typedef struct {
         SeamAttentionLayer attention;
         SeamScanLayer scan; // of SEAM_MIXER_SCAN
     };
+    SeamHash hash; // of SEAM_MIXER_HASH
     SeamMoe moe;
 } SeamEncoderLayer;
 
@@ -44,6 +46,6 @@ SeamStatus seam_encoder_forward(const SeamEncoderLayer *layer, SeamRun *run,
 SeamStatus seam_encoder_backward(const SeamEncoderLayer *layer, SeamRun *run,
                                  const SeamEncoderSaved *saved, float balance, double *balance_loss,
                                  float *dx);
-// Bytes of arena at most, without the pattern's: of scratch, and in *kept what stays after a
+// Bytes of arena at most, without those of a pattern that the caller builds: of scratch, and in *kept what stays after a
 // forward pass with `train`.
 size_t seam_encoder_bytes(const SeamEncoderLayer *layer, int32_t n, bool train, size_t *kept);

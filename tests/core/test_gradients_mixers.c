@@ -4,6 +4,8 @@
 #include <glib.h>
 #include <string.h>
 
+#include "core/layers/attention.h"
+#include "core/layers/pattern_hash.h"
 #include "core/layers/scan.h"
 #include "tests/core/differences.h"
 #include "tests/core/small_model.h"
@@ -20,6 +22,10 @@ typedef struct {
     int32_t seq_start[SEQS + 1];
     float x[N * DIM], weight[N * DIM], dx[N * DIM];
     SeamScanLayer scan;
+    SeamAttentionLayer attention;
+    SeamHash hash;
+    uint64_t choices;
+    bool changed; // a step of the differences changed a choice
 } Fixture;
 
 static void setup(Fixture *f, uint64_t seed) {
@@ -69,8 +75,59 @@ static void test_scan(void) {
     teardown(&f);
 }
 
+// ---- hash ---------------------------------------------------------------------------------------
+
+// Attention over the buckets of its own input: choices, which have no gradient and must stay for a difference to mean something.
+static double hash_loss(void *data, bool backward) {
+    Fixture *f = data;
+    SeamAttentionSaved saved;
+    SeamPattern pattern;
+    float y[N * DIM] = {0};
+    size_t mark = seam_arena_mark(&f->arena);
+    assert_ok(seam_pattern_hash(&f->hash, &f->run, &f->pattern, f->x, &pattern));
+    uint64_t choices = 1;
+    for (int32_t k = 0; k < pattern.key_start[N]; k++)
+        choices = (choices ^ (uint64_t)pattern.key_index[k]) * 1099511628211u;
+    assert_ok(seam_attention_forward(&f->attention, &f->run, &pattern, 0, f->x, y, &saved));
+    if (backward) {
+        f->choices = choices;
+        assert_ok(seam_attention_backward(&f->attention, &f->run, &saved, f->weight, f->dx));
+    }
+    f->changed = f->changed || choices != f->choices;
+    seam_arena_release(&f->arena, mark);
+    return weighted(y, f->weight, N * DIM);
+}
+
+// Where the choices stay, which must be most places.
+static void check_where_choices_stay(Fixture *f, Loss loss) {
+    int32_t checked = 0;
+    for (size_t i = 0; i < N * DIM; i++) {
+        f->changed = false;
+        double want = difference(loss, f, f->x + i);
+        if (!f->changed)
+            assert_near("x", i, f->dx[i], want);
+        checked += !f->changed;
+    }
+    g_assert_cmpint(2 * checked, >, N * DIM);
+}
+
+static void test_hash(void) {
+    for (int32_t causal = 0; causal < 2; causal++) {
+        Fixture f;
+        setup(&f, 43);
+        f.hash = (SeamHash){.dim = DIM, .bucket = 2, .rounds = 1, .causal = causal, .stream = 5};
+        seam_attention_declare(&f.attention, f.params, "attention", DIM, HEADS);
+        draw(f.params, &f.random);
+        check_params(f.params, SIZE_MAX, hash_loss, &f);
+        g_assert_false(f.changed);
+        check_where_choices_stay(&f, hash_loss);
+        teardown(&f);
+    }
+}
+
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/gradients-mixers/scan", test_scan);
+    g_test_add_func("/gradients-mixers/hash", test_hash);
     return g_test_run();
 }

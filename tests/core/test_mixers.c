@@ -26,6 +26,10 @@ static SeamConfig config_of(SeamMixer first, SeamMixer second) {
     c.mixer[1] = second;
     if (first == SEAM_MIXER_SCAN || second == SEAM_MIXER_SCAN)
         c.scan_state = 5;
+    if (first == SEAM_MIXER_HASH || second == SEAM_MIXER_HASH) {
+        c.hash_bucket = 4;
+        c.hash_rounds = 2;
+    }
     return c;
 }
 
@@ -134,7 +138,7 @@ static void test_no_scan(void) {
 
 // ---- every mixer --------------------------------------------------------------------------------
 
-static const SeamMixer mixers[] = {SEAM_MIXER_SCAN};
+static const SeamMixer mixers[] = {SEAM_MIXER_SCAN, SEAM_MIXER_HASH};
 
 // A layer has the parameters of its own mixer and no others.
 static void test_parameters(void) {
