@@ -390,7 +390,7 @@ size_t seam_model_encode_bytes(const SeamModel *model, int32_t tokens, bool trai
             layer_scratch = seam_encoder_bytes(&model->encoder[l], tokens, train, &layer_kept);
         kept += layer_kept;
         scratch = MAX(scratch, layer_scratch);
-        if (model->encoder[l].mixer == SEAM_MIXER_LOCAL)
+        if (seam_encoder_sees_locally(&model->encoder[l]))
             pattern = seam_pattern_local_bytes(&model->config, tokens);
     }
     return kept + scratch + pattern + (train ? 0 : seam_model_leaving_bytes(model, tokens));
@@ -463,7 +463,7 @@ SeamStatus seam_model_encode_layers(const SeamModel *model, SeamRun *run, int32_
     size_t mark = seam_arena_mark(run->arena);
     SeamPattern dense = seam_pattern_dense(tokens), local = {0};
     for (int32_t l = first; l <= last; l++) {
-        bool is_local = model->encoder[l].mixer == SEAM_MIXER_LOCAL;
+        bool is_local = seam_encoder_sees_locally(&model->encoder[l]);
         if (is_local && !local.key_start) // one pattern for all local layers
             SEAM_TRY(seam_pattern_local(&model->config, run->arena, tokens, &local));
         SEAM_TRY(seam_encoder_forward(&model->encoder[l], run, is_local ? &local : &dense,

@@ -71,45 +71,70 @@ static SeamStatus alloc_saved(const SeamAttentionLayer *a, SeamRun *run, bool tr
     return s->qkv && s->gate && s->mixed && (s->lse || !train) ? SEAM_OK : SEAM_NO_MEMORY;
 }
 
+SeamStatus seam_attention_project(const SeamAttentionLayer *a, SeamRun *run,
+                                  const SeamPattern *pattern, float gate_threshold, const float *x,
+                                  bool train, SeamAttentionSaved *s) {
+    *s = (SeamAttentionSaved){.pattern = *pattern, .gate_threshold = gate_threshold, .x = x};
+    SEAM_TRY(alloc_saved(a, run, train, s));
+    SEAM_TRY(fill_bias(run, s));
+    SEAM_TRY(seam_linear_forward(&a->qkv, run, pattern->n, x, s->qkv));
+    SEAM_TRY(seam_linear_forward(&a->gate, run, pattern->n, x, s->gate));
+    return run->kernels->sigmoid((size_t)pattern->n * a->heads, s->gate, s->gate);
+}
+
+SeamStatus seam_attention_attend(const SeamAttentionLayer *a, SeamRun *run,
+                                 const SeamAttentionSaved *s, float *y) {
+    SeamAttention attention = describe(a, s);
+    SEAM_TRY(run->kernels->attention(&attention, s->mixed, s->lse));
+    return seam_linear_forward_add(&a->out, run, s->pattern.n, s->mixed, y);
+}
+
 SeamStatus seam_attention_forward(const SeamAttentionLayer *a, SeamRun *run,
                                   const SeamPattern *pattern, float gate_threshold, const float *x,
                                   float *y, SeamAttentionSaved *saved) {
-    const SeamKernels *k = run->kernels;
     size_t mark = seam_arena_mark(run->arena);
-    int32_t n = pattern->n;
     SeamAttentionSaved scratch, *s = saved ? saved : &scratch;
-    *s = (SeamAttentionSaved){.pattern = *pattern, .gate_threshold = gate_threshold, .x = x};
-    SEAM_TRY(alloc_saved(a, run, saved != NULL, s));
-    SEAM_TRY(fill_bias(run, s));
-    SEAM_TRY(seam_linear_forward(&a->qkv, run, n, x, s->qkv));
-    SEAM_TRY(seam_linear_forward(&a->gate, run, n, x, s->gate));
-    SEAM_TRY(k->sigmoid((size_t)n * a->heads, s->gate, s->gate));
-    SeamAttention attention = describe(a, s);
-    SEAM_TRY(k->attention(&attention, s->mixed, s->lse));
-    SEAM_TRY(seam_linear_forward_add(&a->out, run, n, s->mixed, y));
+    SEAM_TRY(seam_attention_project(a, run, pattern, gate_threshold, x, saved != NULL, s));
+    SEAM_TRY(seam_attention_attend(a, run, s, y));
     if (!saved)
         seam_arena_release(run->arena, mark);
     return SEAM_OK;
 }
 
-SeamStatus seam_attention_backward(const SeamAttentionLayer *a, SeamRun *run,
-                                   const SeamAttentionSaved *s, const float *dy, float *dx) {
+SeamStatus seam_attention_attend_backward(const SeamAttentionLayer *a, SeamRun *run,
+                                          const SeamAttentionSaved *s, const float *dy, float *dqkv,
+                                          float *dgate) {
     size_t mark = seam_arena_mark(run->arena);
-    int32_t n = s->pattern.n;
-    size_t tokens = (size_t)n * a->dim, heads = (size_t)n * a->heads;
-    float *dmixed = SEAM_NEW(run->arena, float, tokens);
-    float *dqkv = SEAM_NEW(run->arena, float, 3 * tokens);
-    float *dgate = SEAM_NEW(run->arena, float, heads);
-    if (!dmixed || !dqkv || !dgate)
+    float *dmixed = SEAM_NEW(run->arena, float, (size_t)s->pattern.n * a->dim);
+    if (!dmixed)
         return SEAM_NO_MEMORY;
-    SEAM_TRY(seam_linear_backward(&a->out, run, n, s->mixed, dy, dmixed, false));
+    SEAM_TRY(seam_linear_backward(&a->out, run, s->pattern.n, s->mixed, dy, dmixed, false));
     SeamAttention attention = describe(a, s);
     SEAM_TRY(run->kernels->attention_backward(&attention, s->mixed, s->lse, dmixed, dqkv,
                                               dqkv + a->dim, dqkv + 2 * a->dim, dgate));
+    seam_arena_release(run->arena, mark);
+    return SEAM_OK;
+}
+
+SeamStatus seam_attention_project_backward(const SeamAttentionLayer *a, SeamRun *run,
+                                           const SeamAttentionSaved *s, const float *gate,
+                                           const float *dqkv, float *dgate, float *dx) {
+    size_t heads = (size_t)s->pattern.n * a->heads;
     for (size_t i = 0; i < heads; i++)
-        dgate[i] *= s->gate[i] * (1 - s->gate[i]);
-    SEAM_TRY(seam_linear_backward(&a->qkv, run, n, s->x, dqkv, dx, false));
-    SEAM_TRY(seam_linear_backward(&a->gate, run, n, s->x, dgate, dx, true));
+        dgate[i] *= gate[i] * (1 - gate[i]);
+    SEAM_TRY(seam_linear_backward(&a->qkv, run, s->pattern.n, s->x, dqkv, dx, false));
+    return seam_linear_backward(&a->gate, run, s->pattern.n, s->x, dgate, dx, true);
+}
+
+SeamStatus seam_attention_backward(const SeamAttentionLayer *a, SeamRun *run,
+                                   const SeamAttentionSaved *s, const float *dy, float *dx) {
+    size_t mark = seam_arena_mark(run->arena);
+    float *dqkv = SEAM_NEW(run->arena, float, 3 * (size_t)s->pattern.n * a->dim);
+    float *dgate = SEAM_NEW(run->arena, float, (size_t)s->pattern.n * a->heads);
+    if (!dqkv || !dgate)
+        return SEAM_NO_MEMORY;
+    SEAM_TRY(seam_attention_attend_backward(a, run, s, dy, dqkv, dgate));
+    SEAM_TRY(seam_attention_project_backward(a, run, s, s->gate, dqkv, dgate, dx));
     seam_arena_release(run->arena, mark);
     return SEAM_OK;
 }

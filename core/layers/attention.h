@@ -36,6 +36,17 @@ void seam_attention_declare(SeamAttentionLayer *a, SeamParams *params, const cha
 SeamStatus seam_attention_forward(const SeamAttentionLayer *a, SeamRun *run,
                                   const SeamPattern *pattern, float gate_threshold, const float *x,
                                   float *y, SeamAttentionSaved *saved);
+// Its two halves, for a mixer that has something to do between them: projects x to s->qkv and s->gate (new memory, s->lse with `train`);
+// then attends, y [n, dim] += the result.
+SeamStatus seam_attention_project(const SeamAttentionLayer *a, SeamRun *run, const SeamPattern *pattern, float gate_threshold, const float *x, bool train,
+                                  SeamAttentionSaved *s);
+SeamStatus seam_attention_attend(const SeamAttentionLayer *a, SeamRun *run, const SeamAttentionSaved *s, float *y);
+// dy [n, dim] -> dqkv [n, 3 dim], dgate [n, heads] (=).
+SeamStatus seam_attention_attend_backward(const SeamAttentionLayer *a, SeamRun *run, const SeamAttentionSaved *s, const float *dy, float *dqkv,
+                                          float *dgate);
+// dqkv, dgate -> dx [n, dim] (=). gate [n, heads]: as it was projected; dgate is used up.
+SeamStatus seam_attention_project_backward(const SeamAttentionLayer *a, SeamRun *run, const SeamAttentionSaved *s, const float *gate, const float *dqkv,
+                                           float *dgate, float *dx);
 // dy [n, dim] -> dx [n, dim] (=).
 SeamStatus seam_attention_backward(const SeamAttentionLayer *a, SeamRun *run,
                                    const SeamAttentionSaved *saved, const float *dy, float *dx);

@@ -21,7 +21,9 @@ void seam_encoder_declare(SeamEncoderLayer *layer, SeamParams *params, const Sea
     layer->hash = seam_hash_of(config, index);
     layer->gate_threshold = config->gate_threshold;
     seam_norm_declare(&layer->norm1, params, norm1, config->dim);
-    if (scan)
+    if (layer->mixer == SEAM_MIXER_GATED)
+        seam_gated_declare(&layer->gated, params, mixer, config);
+    else if (scan)
         seam_scan_declare(&layer->scan, params, mixer, config);
     else
         seam_attention_declare(&layer->attention, params, mixer, config->dim, config->heads);
@@ -32,15 +34,18 @@ void seam_encoder_declare(SeamEncoderLayer *layer, SeamParams *params, const Sea
 // x += the mixed tokens of h.
 static SeamStatus mix(const SeamEncoderLayer *layer, SeamRun *run, const SeamPattern *pattern,
                       const float *h, float *state, float *x, SeamEncoderSaved *saved) {
+    float threshold = saved ? 0 : layer->gate_threshold;
+    SeamPattern own;
     if (layer->mixer == SEAM_MIXER_SCAN)
         return seam_scan_forward(&layer->scan, run, pattern, h, state, x,
                                  saved ? &saved->scan : NULL);
-    SeamPattern own;
+    if (layer->mixer == SEAM_MIXER_GATED)
+        return seam_gated_forward(&layer->gated, run, pattern, threshold, h, x,
+                                  saved ? &saved->gated : NULL);
     if (layer->mixer == SEAM_MIXER_HASH) // by what the tokens are, so no two layers share one
         SEAM_TRY(seam_pattern_hash(&layer->hash, run, pattern, h, &own));
     return seam_attention_forward(&layer->attention, run,
-                                  layer->mixer == SEAM_MIXER_HASH ? &own : pattern,
-                                  saved ? 0 : layer->gate_threshold, h, x,
+                                  layer->mixer == SEAM_MIXER_HASH ? &own : pattern, threshold, h, x,
                                   saved ? &saved->attention : NULL);
 }
 
@@ -48,6 +53,8 @@ static SeamStatus mix_backward(const SeamEncoderLayer *layer, SeamRun *run,
                                const SeamEncoderSaved *s, const float *dx, float *dh) {
     if (layer->mixer == SEAM_MIXER_SCAN)
         return seam_scan_backward(&layer->scan, run, &s->scan, dx, dh);
+    if (layer->mixer == SEAM_MIXER_GATED)
+        return seam_gated_backward(&layer->gated, run, &s->gated, dx, dh);
     return seam_attention_backward(&layer->attention, run, &s->attention, dx, dh);
 }
 
@@ -85,16 +92,23 @@ SeamStatus seam_encoder_backward(const SeamEncoderLayer *layer, SeamRun *run,
     return SEAM_OK;
 }
 
+// Of the mixer alone; its own pattern is among it.
+static size_t mixer_bytes(const SeamEncoderLayer *layer, int32_t n, bool train, size_t *kept) {
+    if (layer->mixer == SEAM_MIXER_SCAN)
+        return seam_scan_bytes(&layer->scan, n, train, kept);
+    if (layer->mixer == SEAM_MIXER_GATED)
+        return seam_gated_bytes(&layer->gated, n, train, kept);
+    size_t scratch = seam_attention_bytes(&layer->attention, n, train, kept), pattern = 0;
+    if (layer->mixer == SEAM_MIXER_HASH)
+        scratch = MAX(scratch, seam_pattern_hash_bytes(&layer->hash, n, &pattern));
+    *kept += train ? pattern : 0;
+    return scratch + (train ? 0 : pattern);
+}
+
 size_t seam_encoder_bytes(const SeamEncoderLayer *layer, int32_t n, bool train, size_t *kept) {
     size_t mixer_kept, moe_kept;
-    size_t mixer = layer->mixer == SEAM_MIXER_SCAN
-                       ? seam_scan_bytes(&layer->scan, n, train, &mixer_kept)
-                       : seam_attention_bytes(&layer->attention, n, train, &mixer_kept);
-    size_t pattern = 0;
-    if (layer->mixer == SEAM_MIXER_HASH)
-        mixer = MAX(mixer, seam_pattern_hash_bytes(&layer->hash, n, &pattern));
+    size_t mixer = mixer_bytes(layer, n, train, &mixer_kept);
     size_t moe = seam_moe_bytes(&layer->moe, n, train, &moe_kept);
-    *kept = train ? 2 * seam_norm_open_bytes(&layer->norm1, n, true) + mixer_kept + moe_kept + pattern
-                  : 0;
-    return seam_norm_open_bytes(&layer->norm1, n, false) + MAX(mixer + (train ? 0 : pattern), moe);
+    *kept = train ? 2 * seam_norm_open_bytes(&layer->norm1, n, true) + mixer_kept + moe_kept : 0;
+    return seam_norm_open_bytes(&layer->norm1, n, false) + MAX(mixer, moe);
 }

@@ -4,7 +4,7 @@
 // stream. It owns the parameters "encoder.L.*". It sees each sequence alone.
 #pragma once
 
-#include "core/layers/attention.h"
+#include "core/layers/gated.h"
 #include "core/layers/moe.h"
 #include "core/layers/norm.h"
 #include "core/layers/pattern_hash.h"
@@ -16,7 +16,8 @@ typedef struct {
     SeamNorm norm1, norm2;
     union {
         SeamAttentionLayer attention;
-        SeamScanLayer scan; // of SEAM_MIXER_SCAN
+        SeamGatedLayer gated; // of SEAM_MIXER_GATED
+        SeamScanLayer scan;   // of SEAM_MIXER_SCAN
     };
     SeamHash hash; // of SEAM_MIXER_HASH
     SeamMoe moe;
@@ -28,6 +29,7 @@ typedef struct {
     SeamNormSaved norm1, norm2; // before the mixer, before the experts
     union {
         SeamAttentionSaved attention;
+        SeamGatedSaved gated;
         SeamScanSaved scan;
     };
     SeamMoeSaved moe;
@@ -36,6 +38,11 @@ typedef struct {
 // shared_a: the router matrix of layer 0 where layers share it, else NULL.
 void seam_encoder_declare(SeamEncoderLayer *layer, SeamParams *params, const SeamConfig *config,
                           int32_t index, SeamTensor *shared_a);
+
+// Whether the pattern that the layer is given is the local one; else it is the dense one.
+static inline bool seam_encoder_sees_locally(const SeamEncoderLayer *layer) {
+    return layer->mixer == SEAM_MIXER_LOCAL || layer->mixer == SEAM_MIXER_GATED;
+}
 
 // x [n, dim] in place; pattern: of the layer's mixer. state: of a scan that goes on, or NULL (see
 // seam_scan_forward). saved: NULL in inference. use: see seam_moe_forward.

@@ -175,16 +175,21 @@ static size_t local_keys(const SeamConfig *config, int32_t modality) {
     return MIN(keys, (size_t)seam_modality_tokens(config, modality));
 }
 
+size_t seam_pattern_local_keys(const SeamConfig *config) {
+    size_t keys = 0;
+    for (int32_t m = 0; m < config->n_modalities; m++)
+        keys = MAX(keys, local_keys(config, m));
+    return keys + 1; // beside its own keys, each token is once the key of a summary
+}
+
 size_t seam_pattern_local_bytes(const SeamConfig *config, int32_t n) {
-    size_t keys = 0, cells = (size_t)n;
+    size_t keys = seam_pattern_local_keys(config), cells = (size_t)n, word = sizeof(int32_t);
     for (int32_t m = 0; m < config->n_modalities; m++) {
         Cells grid;
         cell_grid(config, &config->modality[m], n, &grid);
-        keys = MAX(keys, local_keys(config, m));
         cells = MAX(cells, (size_t)grid.width * (size_t)grid.height);
     }
-    size_t word = sizeof(int32_t); // beside its own keys, each token is once the key of a summary
-    return seam_arena_bytes((size_t)n + 1, word) + seam_arena_bytes((size_t)n * (keys + 1), word) +
+    return seam_arena_bytes((size_t)n + 1, word) + seam_arena_bytes((size_t)n * keys, word) +
            seam_arena_bytes(cells + 1, word) + 3 * seam_arena_bytes((size_t)n, word);
 }
 

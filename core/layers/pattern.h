@@ -13,7 +13,7 @@ typedef struct {
     int32_t n, seqs;
     const int32_t *seq_start; // [seqs + 1]
     int32_t *key_start;       // [n + 1], or NULL: every token of the sequence
-    int32_t *key_index;       // [key_start[n]], ascending within each token
+    int32_t *key_index;       // [key_start[n]], each once within a token
     const float *size;        // [n] as of the tokens, or NULL
 } SeamPattern;
 
@@ -35,4 +35,6 @@ SeamStatus seam_pattern_fusion(const SeamConfig *config, SeamArena *arena, const
 // Bytes of arena at most for n tokens as the embed stages make them: the pattern and the scratch of
 // building it.
 size_t seam_pattern_local_bytes(const SeamConfig *config, int32_t n);
+// Keys of a local pattern at most, a token.
+size_t seam_pattern_local_keys(const SeamConfig *config);
 size_t seam_pattern_fusion_bytes(const SeamConfig *config, int32_t n);

@@ -4,7 +4,7 @@
 #include <glib.h>
 #include <string.h>
 
-#include "core/layers/attention.h"
+#include "core/layers/gated.h"
 #include "core/layers/pattern_hash.h"
 #include "core/layers/scan.h"
 #include "tests/core/differences.h"
@@ -24,6 +24,9 @@ typedef struct {
     SeamScanLayer scan;
     SeamAttentionLayer attention;
     SeamHash hash;
+    SeamGatedLayer gated;
+    SeamPattern local;
+    SeamPlace place[N];
     uint64_t choices;
     bool changed; // a step of the differences changed a choice
 } Fixture;
@@ -125,9 +128,56 @@ static void test_hash(void) {
     }
 }
 
+// ---- gated --------------------------------------------------------------------------------------
+
+static double gated_loss(void *data, bool backward) {
+    Fixture *f = data;
+    SeamGatedSaved saved;
+    float y[N * DIM] = {0};
+    size_t mark = seam_arena_mark(&f->arena);
+    assert_ok(seam_gated_forward(&f->gated, &f->run, &f->local, 0, f->x, y, &saved));
+    uint64_t choices = 0;
+    for (int32_t i = 0; i < N; i++)
+        choices |= (uint64_t)(saved.weight[i] > 0) << i;
+    if (backward) {
+        f->choices = choices;
+        assert_ok(seam_gated_backward(&f->gated, &f->run, &saved, f->weight, f->dx));
+    }
+    f->changed = f->changed || choices != f->choices;
+    seam_arena_release(&f->arena, mark);
+    return weighted(y, f->weight, N * DIM);
+}
+
+static void test_gated(void) {
+    for (int32_t i = 0; i < 3; i++) {
+        static const float budget[] = {0.01f, 0.3f, 1};
+        static const int32_t chosen[] = {2, 5, N}; // of sequences of 7 and 4
+        Fixture f;
+        size_t kept;
+        setup(&f, 44);
+        f.config.gated_budget = budget[i];
+        for (int32_t t = 0; t < N; t++)
+            f.place[t] = (SeamPlace){.modality = TEXT, .domain = SEAM_DOMAIN_WORD};
+        SeamTokens tokens = {.n = N, .dim = DIM, .seqs = SEQS, .seq_start = f.seq_start, .place = f.place};
+        assert_ok(seam_pattern_local(&f.config, &f.arena, &tokens, &f.local));
+        size_t before = f.arena.used;
+        f.arena.peak = before;
+        seam_gated_declare(&f.gated, f.params, "gated", &f.config);
+        draw(f.params, &f.random);
+        check_params(f.params, SIZE_MAX, gated_loss, &f);
+        g_assert_false(f.changed);
+        g_assert_cmpint(__builtin_popcountll(f.choices), ==, chosen[i]);
+        check_where_choices_stay(&f, gated_loss);
+        size_t scratch = seam_gated_bytes(&f.gated, N, true, &kept);
+        g_assert_cmpuint(f.arena.peak - before, <=, scratch + kept);
+        teardown(&f);
+    }
+}
+
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/gradients-mixers/scan", test_scan);
     g_test_add_func("/gradients-mixers/hash", test_hash);
+    g_test_add_func("/gradients-mixers/gated", test_gated);
     return g_test_run();
 }

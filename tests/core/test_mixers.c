@@ -30,6 +30,8 @@ static SeamConfig config_of(SeamMixer first, SeamMixer second) {
         c.hash_bucket = 4;
         c.hash_rounds = 2;
     }
+    if (first == SEAM_MIXER_GATED || second == SEAM_MIXER_GATED)
+        c.gated_budget = 0.1f;
     return c;
 }
 
@@ -138,7 +140,7 @@ static void test_no_scan(void) {
 
 // ---- every mixer --------------------------------------------------------------------------------
 
-static const SeamMixer mixers[] = {SEAM_MIXER_SCAN, SEAM_MIXER_HASH};
+static const SeamMixer mixers[] = {SEAM_MIXER_SCAN, SEAM_MIXER_HASH, SEAM_MIXER_GATED};
 
 // A layer has the parameters of its own mixer and no others.
 static void test_parameters(void) {
@@ -207,6 +209,66 @@ static void test_bundle(void) {
     }
 }
 
+// ---- gated --------------------------------------------------------------------------------------
+
+// Whom each token sees, from the definition: scores that are equal, below all exponentials, or not a number change who is chosen and no more.
+static void check_gated(Fixture *f, int32_t n, int32_t wanted) {
+    SeamGatedSaved saved;
+    SeamPattern local;
+    const SeamGatedLayer *layer = &f->model->encoder[0].gated;
+    int32_t start[] = {0, n}, chosen = 0;
+    float y[TOKENS * DIM] = {0};
+    SeamTokens t = {.n = n, .dim = DIM, .seqs = 1, .seq_start = start, .place = f->place};
+    assert_ok(seam_pattern_local(&f->model->config, &f->arena, &t, &local));
+    assert_ok(seam_gated_forward(layer, &f->run, &local, 0, f->x, y, &saved));
+    const SeamPattern *p = &saved.attention.pattern;
+    for (int32_t i = 0; i < n; i++)
+        chosen += saved.weight[i] != 0;
+    g_assert_cmpint(chosen, ==, wanted);
+    for (int32_t i = 0; i < n; i++) {
+        int32_t seen[TOKENS] = {0};
+        for (int32_t k = p->key_start[i]; k < p->key_start[i + 1]; k++)
+            seen[p->key_index[k]]++;
+        for (int32_t j = 0; j < n; j++)
+            g_assert_cmpint(seen[j], ==, saved.weight[i] != 0 || saved.weight[j] != 0 || ABS(i - j) <= f->model->config.local_radius);
+    }
+    seam_arena_release(&f->arena, 0);
+}
+
+static void test_gated_keys(void) {
+    Fixture f;
+    setup(&f, config_of(SEAM_MIXER_GATED, SEAM_MIXER_LOCAL));
+    check_gated(&f, 97, 10);
+    check_gated(&f, 1, 1);
+    const SeamLinear *score = &f.model->encoder[0].gated.score;
+    memset(score->weight->data, 0, DIM * sizeof(float)); // all equal
+    check_gated(&f, 97, 10);
+    score->bias->data[0] = -1000;
+    check_gated(&f, 97, 10);
+    f.x[5] = NAN;
+    check_gated(&f, 97, 10);
+    score->bias->data[0] = NAN;
+    check_gated(&f, 97, 10);
+    teardown(&f);
+}
+
+// The first of equal scores are chosen.
+static void test_gated_ties(void) {
+    Fixture f;
+    SeamGatedSaved saved;
+    float y[TOKENS * DIM] = {0};
+    int32_t start[] = {0, 50};
+    setup(&f, config_of(SEAM_MIXER_GATED, SEAM_MIXER_LOCAL));
+    SeamTokens t = {.n = 50, .dim = DIM, .seqs = 1, .seq_start = start, .place = f.place};
+    SeamPattern local;
+    memset(f.model->encoder[0].gated.score.weight->data, 0, DIM * sizeof(float));
+    assert_ok(seam_pattern_local(&f.model->config, &f.arena, &t, &local));
+    assert_ok(seam_gated_forward(&f.model->encoder[0].gated, &f.run, &local, 0, f.x, y, &saved));
+    for (int32_t i = 0; i < 50; i++)
+        g_assert_true((saved.weight[i] != 0) == (i < 5));
+    teardown(&f);
+}
+
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/mixers/carry", test_carry);
@@ -215,5 +277,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/mixers/parameters", test_parameters);
     g_test_add_func("/mixers/planned", test_planned);
     g_test_add_func("/mixers/bundle", test_bundle);
+    g_test_add_func("/mixers/gated-keys", test_gated_keys);
+    g_test_add_func("/mixers/gated-ties", test_gated_ties);
     return g_test_run();
 }
