@@ -119,6 +119,8 @@ bool seam_config_options_check(const SeamConfig *c, const char *where, GError **
         return seam_config_refuse(where, error, "\"exit_every\" must be less than \"layers\", and takes a model with two classes at least");
     if (c->exit_every > 0 && has_mixer(c, SEAM_MIXER_SCAN))
         return seam_config_refuse(where, error, "\"exit_every\" cannot be beside %s: a sequence that leaves would be a hole in what the scan knows of its stream", scan);
+    if (c->bank_write > c->bank_slots)
+        return seam_config_refuse(where, error, "\"bank_write\" is %d, must be at most \"bank_slots\" (%d)", c->bank_write, c->bank_slots);
     if (c->hash_causal && !has_mixer(c, SEAM_MIXER_HASH))
         return seam_config_refuse(where, error, "\"hash_causal\" needs %s", hash);
     return true;

@@ -151,6 +151,8 @@ static bool declare_layers(SeamModel *model, GError **error) {
         if (seam_exit_at(config, l))
             seam_exit_declare(&model->exit[l], model->params, config, l);
     seam_fusion_declare(&model->fusion, model->params, config);
+    if (config->bank_slots > 0)
+        seam_bank_declare(&model->bank, model->params, config);
     for (int32_t t = 0; t < config->n_tasks; t++)
         declare_task(config, t, model->params, model);
     return true;
@@ -406,6 +408,13 @@ size_t seam_model_fuse_bytes(const SeamModel *model, int32_t tokens, bool train)
            seam_fusion_bytes(&model->fusion, tokens, tokens + 1, train) + dx;
 }
 
+size_t seam_model_remember_bytes(const SeamModel *model, int32_t windows, int32_t tokens, bool train) {
+    size_t kept, scratch = model->config.bank_slots ? seam_bank_bytes(&model->bank, tokens, train, &kept) : 0;
+    if (model->config.bank_slots == 0 || !train)
+        return scratch;
+    return scratch + (size_t)windows * kept + seam_arena_bytes((size_t)windows * model->bank.write * model->bank.dim, sizeof(float));
+}
+
 // ---- forward ----------------------------------------------------------------------------------
 
 static bool is_front(const SeamModel *model, int32_t modality, SeamFront front) {
@@ -538,5 +547,14 @@ SeamStatus seam_model_fuse(const SeamModel *model, SeamRun *run, const SeamToken
         saved->row = row;
     else
         seam_arena_release(run->arena, mark);
+    return SEAM_OK;
+}
+
+SeamStatus seam_model_remember(const SeamModel *model, SeamRun *run, SeamBank *bank, const SeamTokens *fused, SeamBankSaved *saved) {
+    for (int32_t w = 0; w < fused->seqs && model->config.bank_slots > 0; w++) {
+        int32_t first = fused->seq_start[w], n = fused->seq_start[w + 1] - first;
+        SEAM_TRY(seam_bank_forward(&model->bank, run, bank, n, fused->size ? fused->size + first : NULL,
+                                   fused->x + (size_t)first * fused->dim, saved ? &saved[w] : NULL));
+    }
     return SEAM_OK;
 }

@@ -4,12 +4,13 @@
 // what flows past; training calls them in turn and then their backward twins. A SeamModel is immutable while it runs inference,
 // so that any number of threads may share one; each brings its own SeamRun.
 //
-//   pictures, windows, texts -> embed -> encode (layers a..b) -> fuse (a window's sequences become one) -> tasks
+//   pictures, windows, texts -> embed -> encode (layers a..b) -> fuse (a window's sequences become one) -> remember -> tasks
 #pragma once
 
 #include "core/bundle.h"
 #include "core/carry.h"
 #include "core/layers/anomaly.h"
+#include "core/layers/bank.h"
 #include "core/layers/classify.h"
 #include "core/layers/encoder.h"
 #include "core/layers/exit.h"
@@ -40,6 +41,7 @@ typedef struct SeamModel {
     SeamEncoderLayer encoder[SEAM_MAX_LAYERS];
     SeamExit exit[SEAM_MAX_LAYERS]; // behind the layer of that number, where seam_exit_at says so
     SeamFusion fusion;
+    SeamBankLayer bank; // where the configuration has bank_slots
     union {
         SeamClassify classify;
         SeamLocalise localise;
@@ -71,6 +73,7 @@ SeamModel *seam_model_with_adapter(SeamModel *base, int32_t task, const char *ad
 size_t seam_model_embed_bytes(const SeamModel *model, int32_t modality, int32_t inputs, bool train);
 size_t seam_model_encode_bytes(const SeamModel *model, int32_t tokens, bool train);
 size_t seam_model_fuse_bytes(const SeamModel *model, int32_t tokens, bool train);
+size_t seam_model_remember_bytes(const SeamModel *model, int32_t windows, int32_t tokens, bool train); // tokens: of one window
 // What encoding needs besides when run->effort.merge is over 0.
 size_t seam_model_merge_bytes(const SeamModel *model, int32_t tokens);
 
@@ -111,6 +114,12 @@ SeamStatus seam_model_encode_stream(const SeamModel *model, SeamRun *run, int32_
 SeamStatus seam_model_fuse(const SeamModel *model, SeamRun *run, const SeamTokens *in, int32_t windows, const int32_t *window_of,
                            const double *window_time, SeamTokens *out, SeamFusionSaved *saved);
 
+// ---- remember: the memory of a stream, where the configuration has bank_slots; else these change nothing ---------------------------------
+
+// Fused windows that follow each other in one stream, in place on fused->x: each reads what those before it left in the bank, and leaves something
+// (core/layers/bank.h). The bank is the stream's. saved [fused->seqs], or NULL in inference.
+SeamStatus seam_model_remember(const SeamModel *model, SeamRun *run, SeamBank *bank, const SeamTokens *fused, SeamBankSaved *saved);
+
 // ---- backward: dx of each stage's output in, dx of its input out; parameter gradients are added ---------------------------------------
 
 SeamStatus seam_model_embed_images_backward(const SeamModel *model, SeamRun *run, int32_t modality, SeamImageEmbedSaved *saved, const float *dx);
@@ -120,4 +129,6 @@ SeamStatus seam_model_embed_features_backward(const SeamModel *model, SeamRun *r
 // dx [n, dim] in place. balance: weight of the load-balance loss, whose value over these layers is added to *balance_loss.
 SeamStatus seam_model_encode_backward(const SeamModel *model, SeamRun *run, int32_t first, int32_t last, SeamEncoderSaved *saved,
                                       float balance, double *balance_loss, float *dx);
+// Of `windows` windows that followed each other; dx [n, dim] of all of them. What the bank held before the first one gets no gradient.
+SeamStatus seam_model_remember_backward(const SeamModel *model, SeamRun *run, int32_t windows, const SeamBankSaved *saved, float *dx);
 SeamStatus seam_model_fuse_backward(const SeamModel *model, SeamRun *run, SeamFusionSaved *saved, const float *dout, float *din);

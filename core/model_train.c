@@ -81,3 +81,19 @@ SeamStatus seam_model_fuse_backward(const SeamModel *model, SeamRun *run, SeamFu
     seam_arena_release(run->arena, mark);
     return SEAM_OK;
 }
+
+SeamStatus seam_model_remember_backward(const SeamModel *model, SeamRun *run, int32_t windows, const SeamBankSaved *saved, float *dx) {
+    size_t mark = seam_arena_mark(run->arena), row = (size_t)model->config.dim;
+    if (model->config.bank_slots == 0 || windows == 0)
+        return SEAM_OK;
+    int64_t base = saved[0].first, end = saved[windows - 1].first + model->bank.write;
+    float *dwritten = SEAM_NEW0(run->arena, float, (size_t)(end - base) * row);
+    for (int32_t w = 0; w < windows; w++) // to the end of the last window's tokens
+        dx += (size_t)saved[w].n * row;
+    for (int32_t w = windows - 1; w >= 0 && dwritten; w--) {
+        dx -= (size_t)saved[w].n * row;
+        SEAM_TRY(seam_bank_backward(&model->bank, run, &saved[w], base, dwritten, dx));
+    }
+    seam_arena_release(run->arena, mark);
+    return dwritten ? SEAM_OK : SEAM_NO_MEMORY;
+}

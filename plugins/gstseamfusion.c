@@ -387,6 +387,12 @@ static gboolean start(GstSeamFusion *self)
 {
     if (!gst_seam_model_start(&self->model, GST_ELEMENT(self)))
         return FALSE;
+    if (!seam_bank_init(&self->bank, gst_seam_fusion_config(self))) {
+        GST_ELEMENT_ERROR(self, RESOURCE, NO_SPACE_LEFT, ("%s: no memory for the memory bank's slots: choose a smaller model", GST_OBJECT_NAME(self)),
+                          (NULL));
+        gst_seam_model_stop(&self->model);
+        return FALSE;
+    }
     self->pool = gst_seam_tokens_pool_new(PLANNED_TOKENS, gst_seam_fusion_config(self)->dim, 1, PLANNED_LEVELS);
     gst_seam_fusion_start_offsets(self);
     return TRUE;
@@ -397,6 +403,7 @@ static void stop(GstSeamFusion *self)
     for (gint32 m = 0; m < SEAM_MAX_MODALITIES; m++)
         g_clear_pointer(&self->offset[m], seam_offset_free);
     g_clear_pointer(&self->pool, gst_seam_tokens_pool_free);
+    seam_bank_clear(&self->bank);
     gst_seam_model_stop(&self->model);
 }
 

@@ -29,6 +29,7 @@ static void forget_windows(GstSeamFusion *self)
     self->stream_started = FALSE;
     g_queue_clear_full(&self->events, (GDestroyNotify)gst_event_unref);
     gst_seam_fusion_forget_offsets(self);
+    seam_bank_reset(&self->bank);
 }
 
 void gst_seam_fusion_reset_stream(GstSeamFusion *self)

@@ -39,6 +39,7 @@ struct _GstSeamFusion {
 
     // The task's.
     GstSeamTokensPool *pool;
+    SeamBank bank; // what this stream's windows left for those to come
     GArray *items, *levels, *level_modality; // of the window at work
     guint32 window_present, window_missing;
     gboolean stream_started;

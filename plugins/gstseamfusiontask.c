@@ -296,7 +296,8 @@ static gboolean join_items(GstSeamFusion *self, SeamTokens *in, int32_t **window
     gint32 seqs = (gint32)self->items->len, n = count_tokens(self->items), dim = gst_seam_fusion_config(self)->dim;
     gboolean merged = any_merged(self->items);
     gsize bytes = seam_arena_bytes((gsize)n * dim, sizeof(float)) + seam_arena_bytes(n, sizeof(float)) + seam_arena_bytes(n, sizeof(SeamPlace)) +
-                  seam_arena_bytes(seqs + 1, 3 * sizeof(double)) + 4 * 64 + seam_model_fuse_bytes(self->model.model, n, false);
+                  seam_arena_bytes(seqs + 1, 3 * sizeof(double)) + 4 * 64 + seam_model_fuse_bytes(self->model.model, n, false) +
+                  seam_model_remember_bytes(self->model.model, 1, n, false);
     if (!gst_seam_model_reserve(&self->model, GST_ELEMENT(self), bytes))
         return FALSE;
     *in = (SeamTokens){.n = n, .dim = dim, .seqs = seqs, .x = SEAM_NEW(arena, float, (gsize)n * dim),
@@ -365,6 +366,8 @@ static GstBuffer *fuse(GstSeamFusion *self, double start)
     if (!join_items(self, &in, &window_of_seq))
         return NULL;
     SeamStatus status = seam_model_fuse(self->model.model, &self->model.run, &in, 1, window_of_seq, &start, &out, NULL);
+    if (status == SEAM_OK)
+        status = seam_model_remember(self->model.model, &self->model.run, &self->bank, &out, NULL);
     if (status != SEAM_OK) {
         gst_seam_model_flow(GST_ELEMENT(self), status, "seamfusion: fusing a window");
         return NULL;

@@ -220,7 +220,7 @@ SeamStatus seam_pattern_hash(const SeamHash *hash, SeamRun *run, const SeamPatte
     Round *round;
     if (most > INT32_MAX)
         return SEAM_BAD_SHAPE;
-    *out = (SeamPattern){.n = dense->n, .seqs = dense->seqs, .seq_start = dense->seq_start};
+    *out = (SeamPattern){.n = dense->n, .seqs = dense->seqs, .seq_start = dense->seq_start, .size = dense->size};
     out->key_start = SEAM_NEW0(run->arena, int32_t, n + 1);
     out->key_index = SEAM_NEW(run->arena, int32_t, most);
     size_t mark = seam_arena_mark(run->arena);

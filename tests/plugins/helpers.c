@@ -142,8 +142,12 @@ char *test_bundle_new(uint64_t seed, TestBundleFlags flags)
     g_autofree SeamConfig *config = g_new0(SeamConfig, 1);
     test_config(config);
     set_mixers(config, flags);
+    config->bank_slots = flags & TEST_BUNDLE_BANK ? 4 : 0;
+    config->bank_write = flags & TEST_BUNDLE_BANK ? 1 : 0;
     SeamModel *model = seam_model_new(config, false, seed, &error);
     g_assert_no_error(error);
+    for (size_t i = 0; flags & TEST_BUNDLE_BANK && i < model->bank.out.weight->size; i++) // zero in a new one
+        model->bank.out.weight->data[i] = i % 7 ? 0.1f : -0.4f;
     JsonObject *meta = flags & TEST_BUNDLE_CALIBRATED ? calibration_meta(config) : NULL;
     seam_bundle_write(path, config, model->params, false, meta, &error);
     g_assert_no_error(error);

@@ -17,6 +17,7 @@ typedef struct {
     SeamModel *model;
     GstElement *element;
     GstHarness *out, *in[INPUTS]; // in[m] brings modality m
+    SeamBank bank; // beside the element's
 } Fixture;
 
 static void set_up(Fixture *f, gconstpointer data)
@@ -214,6 +215,7 @@ static void assert_fused_as_core(Fixture *f, GstBuffer *buffer, int window)
     GstMapInfo map;
     test_run_init(&run);
     g_assert_cmpint(seam_model_fuse(f->model, &run.run, &in, 1, window_of, &start, &out, NULL), ==, SEAM_OK);
+    g_assert_cmpint(seam_model_remember(f->model, &run.run, &f->bank, &out, NULL), ==, SEAM_OK);
     g_assert_true(gst_seam_tokens_map(buffer, GST_MAP_READ, &got, &map, NULL));
     g_assert_cmpmem(got.x, map.size, out.x, (gsize)out.n * (gsize)out.dim * sizeof(float));
     g_assert_cmpmem(got.place, (gsize)got.n * sizeof(SeamPlace), out.place, (gsize)out.n * sizeof(SeamPlace));
@@ -584,6 +586,33 @@ static void test_flush_all(Fixture *f, gconstpointer data)
     gst_event_unref(stop);
 }
 
+// Windows read what the ones before them left, until the stream begins anew.
+static void test_bank(Fixture *f, gconstpointer data)
+{
+    seam_model_free(f->model);
+    test_bundle_free(f->bundle);
+    f->bundle = test_bundle_new(1, TEST_BUNDLE_BANK);
+    f->model = test_model(f->bundle);
+    g_assert_true(seam_bank_init(&f->bank, &f->model->config));
+    begin_with_caps(f, TRUE);
+    for (int round = 0; round < 2; round++) {
+        push_all(f, 0, 2, ALL);
+        for (int w = 0; w < 3; w++) {
+            GstBuffer *buffer = pull(f, w, ALL, 0);
+            assert_fused_as_core(f, buffer, w);
+            gst_buffer_unref(buffer);
+        }
+        for (int32_t m = 0; m < INPUTS; m++)
+            gst_harness_push_event(f->in[m], gst_event_new_flush_start());
+        for (int32_t m = 0; m < INPUTS; m++) {
+            gst_harness_push_event(f->in[m], gst_event_new_flush_stop(TRUE));
+            push_new_segment(f->in[m]);
+        }
+        seam_bank_reset(&f->bank);
+    }
+    seam_bank_clear(&f->bank);
+}
+
 // One input: what it had waiting is gone, the others go on.
 static void test_flush_one(Fixture *f, gconstpointer data)
 {
@@ -915,6 +944,7 @@ int main(int argc, char **argv)
     ADD("sparse", test_sparse);
     ADD("max-tokens", test_max_tokens);
     ADD("flush-all", test_flush_all);
+    ADD("bank", test_bank);
     ADD("flush-one", test_flush_one);
     ADD("seek", test_seek);
     ADD("custom-event", test_custom_event);
