@@ -252,7 +252,7 @@ static bool read_set(SeamCalibration *c, const SeamConfig *config, JsonNode *nod
 }
 
 static bool read_head(SeamCalibration *c, JsonObject *object, const char *where, GError **error) {
-    static const char *const fields[] = {"score", "top_fraction", "sets", "rul_margin", NULL};
+    static const char *const fields[] = {"score", "top_fraction", "sets", "effort", "rul_margin", NULL};
     const char *score = "classify";
     double top = default_top_fraction, margin = 0;
     if (!seam_json_known(object, where, fields, error) || !seam_json_string(object, where, "score", false, &score, error) ||
@@ -269,12 +269,28 @@ static bool read_head(SeamCalibration *c, JsonObject *object, const char *where,
     return true;
 }
 
+// The other fields of SeamEffort are the element's own affair.
+static bool read_effort(SeamCalibration *c, JsonObject *object, const char *where, GError **error) {
+    static const char *const fields[] = {"expert_mass", "exit_margin", "loss", NULL};
+    JsonObject *effort = NULL;
+    double mass = 0, margin = 0, loss = 0;
+    if (!seam_json_object(object, where, "effort", false, &effort, error))
+        return false;
+    if (effort && (!seam_json_known(effort, where, fields, error) || !seam_json_double(effort, where, "expert_mass", true, 0, 1, &mass, error) ||
+                   !seam_json_double(effort, where, "exit_margin", true, 0, 1, &margin, error) ||
+                   !seam_json_double(effort, where, "loss", true, 0, 1, &loss, error)))
+        return false;
+    c->effort = (SeamEffort){.expert_mass = (float)mass, .exit_margin = (float)margin};
+    c->effort_loss = (float)loss;
+    return true;
+}
+
 bool seam_calibration_parse(SeamCalibration *c, const SeamConfig *config, JsonObject *object, const char *where, GError **error) {
     char *place = g_strdup_printf("%s: calibration", where);
     JsonArray *sets = NULL;
     c->n_sets = 0;
     c->rul_margin = NAN;
-    bool ok = read_head(c, object, place, error) && seam_json_array(object, place, "sets", true, &sets, error);
+    bool ok = read_head(c, object, place, error) && read_effort(c, object, place, error) && seam_json_array(object, place, "sets", true, &sets, error);
     for (guint i = 0; ok && i < json_array_get_length(sets); i++) {
         char *set_place = g_strdup_printf("%s.sets[%u]", place, i);
         ok = read_set(c, config, json_array_get_element(sets, i), set_place, error);
@@ -283,6 +299,7 @@ bool seam_calibration_parse(SeamCalibration *c, const SeamConfig *config, JsonOb
     if (!ok) {
         c->n_sets = 0;
         c->rul_margin = NAN;
+        c->effort = (SeamEffort){0};
     }
     g_free(place);
     return ok;
@@ -294,6 +311,14 @@ SeamCalibration *seam_calibration_read(const SeamConfig *config, JsonObject *met
     if (meta && (!seam_json_object(meta, where, "calibration", false, &object, error) ||
                  (object && !seam_calibration_parse(calibration, config, object, where, error))))
         g_clear_pointer(&calibration, seam_calibration_free);
+    return calibration;
+}
+
+SeamCalibration *seam_calibration_load(const SeamConfig *config, const char *path, GError **error) {
+    g_autofree char *file = g_build_filename(path, "model.json", NULL);
+    JsonObject *meta = seam_json_read(file, error);
+    SeamCalibration *calibration = meta ? seam_calibration_read(config, meta, file, error) : NULL;
+    g_clear_pointer(&meta, json_object_unref);
     return calibration;
 }
 
@@ -324,6 +349,13 @@ JsonObject *seam_calibration_print(const SeamCalibration *c, const SeamConfig *c
     for (int32_t i = 0; i < c->n_sets; i++)
         json_array_add_object_element(sets, print_set(&c->set[i], config));
     json_object_set_array_member(object, "sets", sets);
+    if (c->effort.expert_mass > 0 || c->effort.exit_margin > 0) {
+        JsonObject *effort = json_object_new();
+        json_object_set_double_member(effort, "expert_mass", c->effort.expert_mass);
+        json_object_set_double_member(effort, "exit_margin", c->effort.exit_margin);
+        json_object_set_double_member(effort, "loss", c->effort_loss);
+        json_object_set_object_member(object, "effort", effort);
+    }
     if (isfinite(c->rul_margin))
         json_object_set_double_member(object, "rul_margin", c->rul_margin);
     return object;

@@ -9,6 +9,7 @@
 
 #include "core/config.h"
 #include "core/result.h"
+#include "core/run.h"
 
 enum { SEAM_MAX_CALIBRATIONS = 32, SEAM_MAX_CALIBRATION_SCORES = 1024 };
 
@@ -23,6 +24,8 @@ typedef struct {
     float top_fraction;    // a weld's score is the mean of this share of its worst windows (at least one); (0, 1], default 0.25
     int32_t n_sets;
     SeamCalibrationSet set[SEAM_MAX_CALIBRATIONS];
+    SeamEffort effort;     // what may be left out at a loss of effort_loss at most (core/train/thrift.h); all 0: nothing. The thresholds are of all work.
+    float effort_loss;     // share of the windows that are judged wrongly for it at most
     float rul_margin;      // seconds by which the quantiles of a remaining life are moved apart (below 0: together); NAN: not calibrated
 } SeamCalibration;
 
@@ -51,4 +54,6 @@ void seam_conformal_interval(const SeamCalibration *c, const SeamConfig *config,
 bool seam_calibration_parse(SeamCalibration *c, const SeamConfig *config, JsonObject *object, const char *where, GError **error);
 // The same from the object that holds it (model.json whole, or an adapter's metadata; NULL: none): an empty calibration when it has none, NULL with an error.
 SeamCalibration *seam_calibration_read(const SeamConfig *config, JsonObject *meta, const char *where, GError **error);
+// That of a bundle's folder.
+SeamCalibration *seam_calibration_load(const SeamConfig *config, const char *path, GError **error);
 JsonObject *seam_calibration_print(const SeamCalibration *c, const SeamConfig *config);

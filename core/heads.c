@@ -11,14 +11,6 @@
 
 // ---- thresholds ----------------------------------------------------------------------------------------------------------------
 
-static SeamCalibration *bundle_calibration(const SeamConfig *config, const char *path, GError **error) {
-    g_autofree char *file = g_build_filename(path, "model.json", NULL);
-    JsonObject *meta = seam_json_read(file, error);
-    SeamCalibration *calibration = meta ? seam_calibration_read(config, meta, file, error) : NULL;
-    g_clear_pointer(&meta, json_object_unref);
-    return calibration;
-}
-
 // Thresholds are a promise about the scores of one head: when that head changes, they hold no longer.
 static bool take_calibration(SeamHeads *heads, const SeamSafetensors *file, int32_t task, GError **error) {
     const char *text = seam_safetensors_metadata(file, "seam.meta"), *where = seam_safetensors_path(file);
@@ -102,7 +94,7 @@ static bool choose_tasks(SeamHeads *heads, const char *names, GError **error) {
 SeamHeads *seam_heads_new(SeamModel *model, const char *path, const char *const *files, const char *tasks, GError **error) {
     SeamHeads *heads = g_new0(SeamHeads, 1);
     heads->model = seam_model_ref(model);
-    heads->calibration = bundle_calibration(&model->config, path, error);
+    heads->calibration = seam_calibration_load(&model->config, path, error);
     bool ok = heads->calibration != NULL;
     for (int32_t i = 0; ok && files && files[i]; i++)
         ok = take_adapter(heads, files[i], error);

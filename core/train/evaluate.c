@@ -61,7 +61,7 @@ static SeamStatus decide_subset(SeamEvaluator *e, SeamRun *run, const SeamPass *
 }
 
 static SeamStatus decide_window(SeamEvaluator *e, const uint32_t *subset, int32_t n, uint32_t present, uint32_t recorded) {
-    SeamRun run = {e->options.kernels, &e->arena};
+    SeamRun run = {e->options.kernels, &e->arena, e->options.effort};
     SeamPass pass;
     seam_arena_release(&e->arena, 0);
     memset(e->expert_use, 0, sizeof e->expert_use);

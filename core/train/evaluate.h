@@ -26,6 +26,7 @@ typedef struct {
     const SeamCalibration *calibration; // its thresholds, its kind of score
     SeamWeldOptions weld;
     int32_t frames;         // at most so many pictures of a stream a window, evenly chosen (0: all, as the pipeline)
+    SeamEffort effort;      // what the encoder may leave out
     uint32_t tasks;         // bits by config.task; UINT32_MAX: all that are ready
     SeamWindowFunc window;  // may be NULL
     void (*change)(void *user, SeamBatch *batch); // changes a window's inputs before they are judged; may be NULL

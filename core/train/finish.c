@@ -11,6 +11,7 @@
 #include "core/card.h"
 #include "core/error.h"
 #include "core/train/split.h"
+#include "core/train/thrift.h"
 #include "core/train/trainer.h"
 
 // ---- calibration ---------------------------------------------------------------------------------------------------------------
@@ -72,6 +73,24 @@ bool seam_calibrate(SeamCalibration *c, const SeamModel *model, const SeamKernel
     seam_calibration_free(plain);
     g_free(verdict);
     return ok;
+}
+
+static const double effort_risk = 0.1; // that more windows are lost than was promised
+
+// What may be left out, on the windows of validation: those of calibration hold the thresholds.
+static bool calibrate_effort(SeamCalibration *c, const SeamModel *model, const SeamRecipe *recipe, const SeamDataset *data, const SeamPart *part,
+                             const SeamKernels *kernels, GError **error) {
+    g_autofree bool *use = g_new0(bool, data->n + 1);
+    SeamThrift thrift;
+    if (recipe->effort_loss == 0)
+        return true;
+    for (int32_t i = 0; i < data->n; i++)
+        use[i] = part[i] == SEAM_PART_VALIDATION;
+    if (!seam_thrift_calibrate(model, kernels, data, use, recipe->train.eval_frames, recipe->effort_loss, effort_risk, &thrift, error))
+        return false;
+    c->effort = thrift.effort;
+    c->effort_loss = (float)recipe->effort_loss;
+    return true;
 }
 
 // Held-back lives, each thing's cuts a group, judged with all there is: how far outside the model's own quantiles the truth lies.
@@ -235,7 +254,9 @@ bool seam_train_finish(SeamModel *model, const SeamRecipe *recipe, const SeamDat
     JsonObject *meta = json_object_new();
     calibration->score_is_anomaly = judges_by_anomaly(&model->config);
     bool ok = fit_memory(model, recipe, data, part, kernels, error) && calibrate_part(calibration, model, recipe, data, part, kernels, error) &&
-              (recipe->calibration_folds == 0 || cross_calibrate(calibration, model, recipe, data, part, kernels, error)) && calibrate_lives(calibration, model, recipe, data, part, kernels, error) &&
+              (recipe->calibration_folds == 0 || cross_calibrate(calibration, model, recipe, data, part, kernels, error)) &&
+              calibrate_lives(calibration, model, recipe, data, part, kernels, error) &&
+              calibrate_effort(calibration, model, recipe, data, part, kernels, error) &&
               seam_evaluate(&options, data, &what, validation, error);
     if (ok) {
         json_object_set_string_member(meta, "name", recipe->name);

@@ -280,7 +280,7 @@ static bool read_split(SeamRecipe *r, JsonObject *root, const char *where, GErro
 }
 
 static bool read_train(SeamRecipe *r, JsonObject *root, const char *where, GError **error) {
-    static const char *const calibrate_names[] = {"false_reject", "miss", "top_fraction", NULL};
+    static const char *const calibrate_names[] = {"false_reject", "miss", "top_fraction", "effort_loss", NULL};
     JsonObject *train = NULL, *augment = NULL, *calibrate = NULL;
     int64_t seed = 1;
     r->false_reject = 0.005;
@@ -295,6 +295,7 @@ static bool read_train(SeamRecipe *r, JsonObject *root, const char *where, GErro
         return false;
     r->train.seed = (uint64_t)seed;
     return !calibrate || (known_fields(calibrate, NULL, calibrate_names, where, error) &&
+                          seam_json_double(calibrate, where, "effort_loss", false, 0, 0.5, &r->effort_loss, error) &&
                           seam_json_double(calibrate, where, "false_reject", false, 1e-6, 0.5, &r->false_reject, error) &&
                           seam_json_double(calibrate, where, "miss", false, 1e-6, 0.5, &r->miss, error) &&
                           seam_json_double(calibrate, where, "top_fraction", false, 1e-6, 1, &r->top_fraction, error));

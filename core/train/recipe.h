@@ -68,6 +68,7 @@ typedef struct {
     SeamAugment augment;
     SeamPretrainOptions pretrain;
     SeamTrainOptions train;
+    double effort_loss; // share of the windows that leaving out work may lose; 0: it is not measured what may be left out
     double false_reject, miss;
     double top_fraction;            // of a weld's windows, the worst, that its verdict is made of
 } SeamRecipe;
