@@ -17,10 +17,18 @@ typedef struct {
     float exit_margin; // a sequence leaves at the first exit head that is surer than this, 0 to 1; 0: none leaves early
 } SeamEffort;
 
+// What training adds to the loss inside of layers, and what came of it; weights of 0: nothing.
+typedef struct {
+    float gate_weight, gate_target; // of attention: how far the mean gate of a layer lies above the target
+    float router_z;                 // of routers: weight of the mean squared log-sum-exp of a token's logits
+    double gate_loss, router_z_loss; // out, added up over the layers by the backward pass, before weighting
+} SeamPenalty;
+
 typedef struct {
     const SeamKernels *kernels;
     SeamArena *arena;
     SeamEffort effort; // inference only: training does all of its work
+    SeamPenalty penalty; // training only
 } SeamRun;
 
 // Leave the function with the status when it is not SEAM_OK.

@@ -14,6 +14,10 @@
 //
 // Backward, with the gradient of sigmoid dg * g * (1 - g): dm = dy Wo, then the kernel gives dq,
 // dk, dv, dg; dx = [dq dk dv] Wqkv + (dg g (1 - g)) Wg.
+//
+// In training a penalty may close gates that do little, so that the threshold finds something to skip: weight * max(0, avg(g) - target), avg over all tokens
+// and heads of the layer; dg += weight / (n heads) while it is above. Linear, so that it does not fade before the target; of the gates' mean, so that
+// the layer chooses which ones (Louizos 2018, "Learning sparse neural networks through L0 regularization", with the sigmoid itself in place of a noisy one).
 #include "core/layers/attention.h"
 
 #include <math.h>
@@ -101,6 +105,19 @@ SeamStatus seam_attention_forward(const SeamAttentionLayer *a, SeamRun *run,
     return SEAM_OK;
 }
 
+// dgate += the gradient of the penalty.
+static void penalise(SeamPenalty *penalty, size_t n, const float *gate, float *dgate) {
+    double mean = 0;
+    for (size_t i = 0; i < n; i++)
+        mean += gate[i];
+    mean = n > 0 ? mean / (double)n : 0;
+    if (!(mean > penalty->gate_target))
+        return;
+    penalty->gate_loss += mean - penalty->gate_target;
+    for (size_t i = 0; i < n; i++)
+        dgate[i] += penalty->gate_weight / (float)n;
+}
+
 SeamStatus seam_attention_attend_backward(const SeamAttentionLayer *a, SeamRun *run,
                                           const SeamAttentionSaved *s, const float *dy, float *dqkv,
                                           float *dgate) {
@@ -120,6 +137,8 @@ SeamStatus seam_attention_project_backward(const SeamAttentionLayer *a, SeamRun 
                                            const SeamAttentionSaved *s, const float *gate,
                                            const float *dqkv, float *dgate, float *dx) {
     size_t heads = (size_t)s->pattern.n * a->heads;
+    if (run->penalty.gate_weight > 0)
+        penalise(&run->penalty, heads, gate, dgate);
     for (size_t i = 0; i < heads; i++)
         dgate[i] *= gate[i] * (1 - gate[i]);
     SEAM_TRY(seam_linear_backward(&a->qkv, run, s->pattern.n, s->x, dqkv, dx, false));

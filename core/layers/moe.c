@@ -14,8 +14,13 @@
 // e] = experts f_e / n. Beside it a bias on the choice alone, moved outside the gradient (Wang
 // 2024, "Auxiliary-loss-free load balancing", algorithm 1).
 //
-// Backward: what is cheap to make again (the gathered rows, gelu) is not kept.
+// Router z-loss: Lz = 1/n sum_i (log sum_e exp logit_ie)^2 keeps logits small, where rounding of the exponential is fine (Zoph 2022, "ST-MoE", eq. 5);
+// dLz/dlogit_ie = 2/n lse_i p_ie.
+//
+// Backward: what is cheap to make again (the gathered rows, gelu, the logits) is not kept.
 #include "core/layers/moe.h"
+
+#include <math.h>
 
 static SeamTensor *declare(SeamParams *params, int32_t layer, const char *what, SeamInit init,
                            bool decay, int32_t d0, int32_t d1, int32_t d2) {
@@ -184,6 +189,29 @@ static double balance_gradient(const SeamMoe *moe, const SeamMoeSaved *s, float 
     return loss;
 }
 
+// dlogits [n, experts] += the gradient of the z-loss.
+static SeamStatus z_gradient(const SeamMoe *moe, SeamRun *run, const SeamMoeSaved *s, float *dlogits) {
+    size_t mark = seam_arena_mark(run->arena), experts = (size_t)moe->experts;
+    float *logits = SEAM_NEW(run->arena, float, (size_t)s->n * experts);
+    double loss = 0;
+    if (!logits)
+        return SEAM_NO_MEMORY;
+    SEAM_TRY(run->kernels->gemm(false, true, s->n, moe->experts, moe->rank, s->low, moe->rank, moe->b->data, moe->rank, 0, logits, moe->experts));
+    for (size_t i = 0; i < (size_t)s->n; i++) {
+        const float *z = logits + i * experts, *p = s->probs + i * experts;
+        size_t top = 0;
+        for (size_t e = 1; e < experts; e++)
+            top = z[e] > z[top] ? e : top;
+        double lse = z[top] - log(p[top]); // the most probable one's: p = exp(z - lse), far from 0
+        for (size_t e = 0; e < experts; e++)
+            dlogits[i * experts + e] += (float)(2 * run->penalty.router_z * lse / s->n * p[e]);
+        loss += lse * lse / s->n;
+    }
+    run->penalty.router_z_loss += loss;
+    seam_arena_release(run->arena, mark);
+    return SEAM_OK;
+}
+
 // dx [n, dim] += the part through the router, and the gradients of A and B.
 static SeamStatus router_backward(const SeamMoe *moe, SeamRun *run, const SeamMoeSaved *s,
                                   const float *dgate, const float *dprobs, float *dx) {
@@ -195,6 +223,8 @@ static SeamStatus router_backward(const SeamMoe *moe, SeamRun *run, const SeamMo
     if (!dlogits || !dlow)
         return SEAM_NO_MEMORY;
     SEAM_TRY(k->route_backward(&r, s->probs, s->index, s->gate, dgate, dprobs, dlogits));
+    if (run->penalty.router_z > 0)
+        SEAM_TRY(z_gradient(moe, run, s, dlogits));
     SEAM_TRY(k->gemm(true, false, experts, rank, n, dlogits, experts, s->low, rank, 1, moe->b->grad,
                      rank));
     SEAM_TRY(k->gemm(false, false, n, rank, experts, dlogits, experts, moe->b->data, rank, 0, dlow,
@@ -229,7 +259,7 @@ size_t seam_moe_bytes(const SeamMoe *moe, int32_t n, bool train, size_t *kept) {
                    seam_arena_bytes((size_t)moe->experts + 1, word) + by_width + by_dim;
     *kept = train ? saved : 0;
     size_t backward =
-        seam_arena_bytes(rows, word) + by_expert + MAX(by_dim + by_width, by_expert + by_rank);
+        seam_arena_bytes(rows, word) + by_expert + MAX(by_dim + by_width, 2 * by_expert + by_rank);
     return train ? backward + by_expert + by_width : saved + by_expert;
 }
 

@@ -32,6 +32,8 @@ typedef struct {
     int64_t steps;
     int32_t batch, frames, eval_frames; // windows a step; pictures of a stream a window, in training and in evaluation
     double lr, warmup, weight_decay, clip, label_smoothing, ema;
+    double gate_weight, gate_target;    // weight of how far a layer's mean attention gate lies above the target
+    double router_z;                    // weight of the routers' z-loss
     double balance, balance_rate;       // weight of the load-balance loss; step of the routers' bias
     double classify, localise, rul, generate; // weights of the losses
     double box;                         // weight of the boxes' place against their score, where cells give boxes

@@ -273,6 +273,8 @@ static SeamStatus forward_backward(Trainer *t, bool heads_only, SeamPass *pass) 
     t->classify = t->localise = t->rul = t->generate = t->balance = t->accuracy = 0;
     seam_params_zero_grad(t->model->params);
     give_exit_lesson(t, heads_only);
+    t->run.penalty = (SeamPenalty){.gate_weight = (float)t->recipe->train.gate_weight, .gate_target = (float)t->recipe->train.gate_target,
+                                   .router_z = (float)t->recipe->train.router_z};
     SEAM_TRY(seam_pass_encode(t->model, &t->run, t->batch, true, NULL, pass));
     SEAM_TRY(seam_pass_fuse(t->model, &t->run, t->batch, true, pass));
     float *dfused = SEAM_NEW(t->run.arena, float, (size_t)pass->fused.n * t->model->config.dim);
@@ -319,7 +321,7 @@ static void show(Trainer *t, const SeamTrainRun *how, int64_t begun_step, gint64
     const SeamTrainOptions *o = &t->recipe->train;
     double keep = t->optimiser.step - begun_step <= 1 ? 0 : smooth, seconds = (double)(g_get_monotonic_time() - begun) / 1e6;
     double loss = o->classify * t->classify + o->localise * t->localise + o->rul * t->rul + o->generate * t->generate + o->balance * t->balance +
-                  o->exit * t->exit.loss;
+                  o->exit * t->exit.loss + o->gate_weight * t->run.penalty.gate_loss + o->router_z * t->run.penalty.router_z_loss;
     p->step = t->optimiser.step;
     p->steps = o->steps;
     p->loss = keep * p->loss + (1 - keep) * loss;
