@@ -21,7 +21,8 @@ bool seam_config_read_fields(JsonObject *o, const SeamConfigField *fields, void 
                         const char *where, GError **error) {
     for (; fields->name; fields++) {
         int64_t value = 0;
-        if (!seam_json_int(o, where, fields->name, true, fields->min, fields->max, &value, error))
+        if (!seam_json_int(o, where, fields->name, fields->presence == SEAM_FIELD_NEEDED, fields->min, fields->max,
+                           &value, error))
             return false;
         memcpy((char *)object + fields->offset, &(int32_t){(int32_t)value}, sizeof(int32_t));
     }
@@ -154,14 +155,6 @@ static bool read_stem(JsonObject *o, const char *where, SeamImageConfig *image, 
            read_wholes(o, where, "blocks", false, image->stem_layers, true, 0, SEAM_MAX_BLOCKS, image->blocks, &n, error);
 }
 
-static bool read_features(JsonObject *o, const char *where, SeamModality *m, GError **error) {
-    int64_t quantiles = 0;
-    if (!seam_json_int(o, where, "quantiles", false, 0, INT32_MAX, &quantiles, error))
-        return false;
-    m->features.quantiles = (int32_t)quantiles;
-    return true;
-}
-
 static bool read_normalise(JsonObject *o, const char *where, SeamImageConfig *image, GError **error) {
     unsigned how = 0;
     if (json_object_has_member(o, "normalise") && !read_one_of(o, where, "normalise", seam_config_normalise_names, &how, error))
@@ -222,8 +215,7 @@ static bool read_modality(JsonObject *o, const char *where, void *object, GError
            seam_config_read_fields(o, seam_config_front_fields(m->front), m, where, error) &&
            (front != SEAM_FRONT_IMAGE || (read_stem(o, where, &m->image, error) &&
                                           read_normalise(o, where, &m->image, error))) &&
-           (front != SEAM_FRONT_SENSOR || read_sensor(o, where, m, error)) &&
-           (front != SEAM_FRONT_FEATURES || read_features(o, where, m, error));
+           (front != SEAM_FRONT_SENSOR || read_sensor(o, where, m, error));
 }
 
 static bool read_boxes(JsonObject *o, const char *where, SeamTask *task, GError **error) {
@@ -247,14 +239,11 @@ static bool read_task(JsonObject *o, const char *where, void *object, GError **e
     };
     SeamTask *task = object;
     unsigned kind = 0;
-    int64_t patches = 0;
     if (!read_one_of(o, where, "kind", seam_config_kind_names, &kind, error))
         return false;
     task->kind = (SeamTaskKind)kind;
-    if ((kind != SEAM_TASK_GENERATE && !seam_json_known(o, where, fields[kind], error)) ||
-        !seam_json_int(o, where, "patches", false, 0, 5, &patches, error))
+    if (kind != SEAM_TASK_GENERATE && !seam_json_known(o, where, fields[kind], error))
         return false;
-    task->patches = (int32_t)patches;
     return read_name(o, where, "name", task->name, error) &&
            seam_config_read_fields(o, seam_config_task_fields[kind], task, where, error) &&
            (kind != SEAM_TASK_LOCALISE || read_boxes(o, where, task, error)) &&
@@ -334,14 +323,12 @@ static bool read_config(JsonObject *o, const char *where, SeamConfig *c, GError 
                                          "fusion_neighbours",
                                          "fusion_width",
                                          "window",
-                                         "windows",
                                          "modalities",
                                          "classes",
                                          "label_names",
                                          "tasks",
                                          NULL};
     JsonArray *classes, *labels;
-    int64_t windows = 0;
     g_autofree const char **known = join_names(fields, seam_config_option_names);
     if (!seam_json_known(o, where, known, error) ||
         !seam_config_read_fields(o, seam_config_size_fields, c, where, error) ||
@@ -349,7 +336,6 @@ static bool read_config(JsonObject *o, const char *where, SeamConfig *c, GError 
         !read_mixer(o, where, c, error) ||
         !read_float(o, where, "gate_threshold", true, 1.0, &c->gate_threshold, error) ||
         !seam_json_double(o, where, "window", true, 0.001, 3600.0, &c->window, error) ||
-        !seam_json_int(o, where, "windows", false, 0, SEAM_MAX_WINDOWS, &windows, error) ||
         !seam_config_options_read(o, where, c, error) ||
         !read_array(o, where, "classes", true, SEAM_MAX_CLASSES, false, &classes, error) ||
         !read_names(classes, c->class_name, "classes", where, error) ||
@@ -358,7 +344,6 @@ static bool read_config(JsonObject *o, const char *where, SeamConfig *c, GError 
         return false;
     c->n_classes = (int32_t)json_array_get_length(classes);
     c->n_label_names = labels ? (int32_t)json_array_get_length(labels) : 0;
-    c->windows = (int32_t)windows;
     return read_objects(o, where, "modalities", SEAM_MAX_MODALITIES, c->modality,
                         sizeof *c->modality, read_modality, &c->n_modalities, error) &&
            read_objects(o, where, "tasks", SEAM_MAX_TASKS, c->task, sizeof *c->task, read_task,
@@ -396,7 +381,8 @@ static void print_fields(JsonObject *o, const SeamConfigField *fields, const voi
     for (; fields->name; fields++) {
         int32_t value;
         memcpy(&value, (const char *)object + fields->offset, sizeof value);
-        json_object_set_int_member(o, fields->name, value);
+        if (value != 0 || fields->presence != SEAM_FIELD_HIDDEN)
+            json_object_set_int_member(o, fields->name, value);
     }
 }
 
@@ -442,8 +428,6 @@ static void print_stem(JsonObject *o, const SeamImageConfig *image) {
 static void print_front(JsonObject *o, const SeamModality *m) {
     if (m->front == SEAM_FRONT_IMAGE)
         print_stem(o, &m->image);
-    if (m->front == SEAM_FRONT_FEATURES)
-        json_object_set_int_member(o, "quantiles", m->features.quantiles);
     if (m->front == SEAM_FRONT_SENSOR) {
         json_object_set_double_member(o, "rate", m->sensor.rate);
         if (m->sensor.channel_name[0][0])
@@ -483,8 +467,6 @@ static JsonObject *task_object(const SeamTask *task) {
         json_object_set_boolean_member(o, "by_class", task->by_class);
         json_object_set_boolean_member(o, "good_boxes", task->good_boxes);
     }
-    if (task->patches > 0)
-        json_object_set_int_member(o, "patches", task->patches);
     if (task->kind == SEAM_TASK_GENERATE)
         seam_config_generate_print(task, o);
     return o;
@@ -514,8 +496,6 @@ char *seam_config_print(const SeamConfig *config) {
     json_object_set_array_member(o, "mixer", mixer_array(config));
     json_object_set_double_member(o, "gate_threshold", seam_config_widen(config->gate_threshold));
     json_object_set_double_member(o, "window", config->window);
-    if (config->windows > 0)
-        json_object_set_int_member(o, "windows", config->windows);
     seam_config_options_print(config, o);
     json_object_set_array_member(o, "modalities", modalities);
     json_object_set_array_member(o, "classes", names_array(config->class_name, config->n_classes));

@@ -62,17 +62,19 @@ const SeamConfigField seam_config_text_fields[] = {
 };
 const SeamConfigField seam_config_features_fields[] = {
     MODALITY_FIELD(features, tokens, 1, SEAM_MAX_FEATURES),
+    {"quantiles", offsetof(SeamModality, features.quantiles), 0, MAX_QUANTILES, SEAM_FIELD_SHOWN},
     {0},
 };
 
 #define TASK_FIELD(field, min, max)                                                                \
     { #field, offsetof(SeamTask, field), min, max }
-const SeamConfigField seam_config_task_fields[][4] = {
+const SeamConfigField seam_config_task_fields[][5] = {
     [SEAM_TASK_CLASSIFY] = {TASK_FIELD(rank, 0, 1024), {0}},
     [SEAM_TASK_LOCALISE] = {TASK_FIELD(rank, 0, 1024), TASK_FIELD(upscale, 1, 4), {0}},
     [SEAM_TASK_ANOMALY] = {TASK_FIELD(rank, 0, 1024),
                            TASK_FIELD(memory, 1, 1 << 20),
                            TASK_FIELD(neighbours, 1, 64),
+                           {"patches", offsetof(SeamTask, patches), 0, 5, SEAM_FIELD_HIDDEN},
                            {0}},
     [SEAM_TASK_RUL] = {TASK_FIELD(rank, 0, 1024),
                        TASK_FIELD(limit, 1, 1 << 24),
@@ -206,8 +208,7 @@ static bool check_sizes(const SeamConfig *c, const char *where, GError **error) 
         if (c->mixer[i] > SEAM_MIXER_SCAN)
             return seam_config_refuse(where, error, "\"mixer\" of layer %d is none of \"global\", \"local\", \"hash\", \"gated\", \"scan\"", i);
     return seam_config_check_number(c->gate_threshold, 0.0, 1.0, "gate_threshold", where, error) &&
-           seam_config_check_number(c->window, 0.001, 3600.0, "window", where, error) &&
-           seam_config_check_number(c->windows, 0, SEAM_MAX_WINDOWS, "windows", where, error);
+           seam_config_check_number(c->window, 0.001, 3600.0, "window", where, error);
 }
 
 static bool check_image(const SeamConfig *c, const SeamModality *m, const char *where,
@@ -457,9 +458,9 @@ static bool check_tasks(const SeamConfig *c, const char *where, GError **error) 
 }
 
 bool seam_config_validate(const SeamConfig *config, const char *where, GError **error) {
-    return check_sizes(config, where, error) && seam_config_options_check(config, where, error) && check_modalities(config, where, error) &&
+    return check_sizes(config, where, error) && check_modalities(config, where, error) &&
            check_classes(config, where, error) && check_label_names(config, where, error) &&
-           check_tasks(config, where, error);
+           check_tasks(config, where, error) && seam_config_options_check(config, where, error);
 }
 
 // ---- presets

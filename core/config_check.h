@@ -7,10 +7,14 @@
 
 #include "core/config.h"
 
+// Whether a field may be absent (0), and is then printed nevertheless.
+typedef enum { SEAM_FIELD_NEEDED, SEAM_FIELD_SHOWN, SEAM_FIELD_HIDDEN } SeamFieldPresence;
+
 typedef struct {
     const char *name;
     size_t offset; // of an int32_t in the struct
     int32_t min, max;
+    SeamFieldPresence presence;
 } SeamConfigField;
 
 // Each table ends with a field without a name.
@@ -19,7 +23,7 @@ extern const SeamConfigField seam_config_image_fields[];  // of SeamModality, as
 extern const SeamConfigField seam_config_sensor_fields[];
 extern const SeamConfigField seam_config_text_fields[];
 extern const SeamConfigField seam_config_features_fields[];
-extern const SeamConfigField seam_config_task_fields[][4]; // of SeamTask, by SeamTaskKind
+extern const SeamConfigField seam_config_task_fields[][5]; // of SeamTask, by SeamTaskKind
 
 extern const char *const seam_config_front_names[]; // by SeamFront, SeamMixer and SeamTaskKind; NULL-terminated
 extern const char *const seam_config_mixer_names[];
@@ -35,7 +39,7 @@ int32_t seam_config_most_channels(SeamFront front);
 float seam_config_default_mean(SeamFront front);
 float seam_config_default_std(SeamFront front);
 
-// Fills the fields from an object that must hold them all (config.c); and checks them.
+// Fills the fields from an object that must hold those that are needed (config.c); and checks them.
 bool seam_config_read_fields(JsonObject *o, const SeamConfigField *fields, void *object, const char *where, GError **error);
 bool seam_config_check_fields(const SeamConfigField *fields, const void *object, const char *where, GError **error);
 bool seam_config_check_number(double value, double min, double max, const char *field, const char *where, GError **error);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// The optional settings of the architecture (core/config.h names and explains them).
+// The optional settings of the model (core/config.h names and explains them).
 #include "core/config_options.h"
 
 #include <string.h>
@@ -19,12 +19,13 @@ typedef struct {
 
 #define OPTION(field, kind, min, max) {#field, kind, offsetof(SeamConfig, field), min, max}
 static const Option options[] = {
+    OPTION(windows, COUNT, 0, SEAM_MAX_WINDOWS),
     OPTION(hash_bucket, COUNT, 2, 4096),  OPTION(hash_rounds, COUNT, 1, 8), OPTION(hash_causal, FLAG, 0, 1),
     OPTION(gated_budget, NUMBER, 0, 1),   OPTION(scan_state, COUNT, 1, 128), OPTION(fusion_bucket, COUNT, 1, 256),
     OPTION(bank_slots, COUNT, 1, 4096),   OPTION(bank_write, COUNT, 1, 64),  OPTION(exit_every, COUNT, 1, SEAM_MAX_LAYERS),
 };
 
-const char *const seam_config_option_names[] = {"hash_bucket", "hash_rounds", "hash_causal", "gated_budget", "scan_state", "fusion_bucket",
+const char *const seam_config_option_names[] = {"windows", "hash_bucket", "hash_rounds", "hash_causal", "gated_budget", "scan_state", "fusion_bucket",
                                                 "bank_slots",  "bank_write",  "exit_every",  NULL};
 G_STATIC_ASSERT(G_N_ELEMENTS(options) + 1 == G_N_ELEMENTS(seam_config_option_names));
 
@@ -100,6 +101,43 @@ static bool has_mixer(const SeamConfig *config, SeamMixer mixer) {
     return has;
 }
 
+static bool has_task(const SeamConfig *c, SeamTaskKind kind) {
+    bool has = false;
+    for (int32_t t = 0; t < c->n_tasks; t++)
+        has = has || c->task[t].kind == kind;
+    return has;
+}
+
+static bool forecasts(const SeamConfig *c) {
+    bool has = false;
+    for (int32_t t = 0; t < c->n_tasks; t++)
+        has = has || (c->task[t].kind == SEAM_TASK_GENERATE && c->task[t].what == SEAM_GENERATE_FORECAST);
+    return has;
+}
+
+// What would have no effect, or could not be.
+static bool check_sense(const SeamConfig *c, const char *where, GError **error) {
+    if (c->hash_causal && !has_mixer(c, SEAM_MIXER_HASH))
+        return seam_config_refuse(where, error, "\"hash_causal\" needs a layer with \"mixer\" \"hash\"");
+    if (c->fusion_bucket > 0 && c->fusion_layers == 0)
+        return seam_config_refuse(where, error, "\"fusion_bucket\" is %d, but \"fusion_layers\" is 0: give the fusion a layer, or leave it out", c->fusion_bucket);
+    if (c->bank_write > c->bank_slots)
+        return seam_config_refuse(where, error, "\"bank_write\" is %d, must be at most \"bank_slots\" (%d): a window would push out what it has just written",
+                                  c->bank_write, c->bank_slots);
+    if (c->exit_every >= c->layers)
+        return seam_config_refuse(where, error, "\"exit_every\" is %d, must be less than \"layers\" (%d): there would be no layer to leave out", c->exit_every,
+                                  c->layers);
+    if (c->exit_every > 0 && (c->n_classes < 2 || !has_task(c, SEAM_TASK_CLASSIFY)))
+        return seam_config_refuse(where, error, "\"exit_every\" needs a task of kind \"classify\" and two \"classes\" at least: an exit is taken when the class is sure");
+    if (c->exit_every > 0 && has_mixer(c, SEAM_MIXER_SCAN))
+        return seam_config_refuse(where, error, "\"exit_every\" cannot be beside a layer with \"mixer\" \"scan\": a sequence that leaves would be a hole in what the scan knows of its stream");
+    if (c->windows > 0 && has_task(c, SEAM_TASK_RUL))
+        return seam_config_refuse(where, error, "\"windows\" is %d, but a task of kind \"rul\" judges the last window: leave \"windows\" out", c->windows);
+    if (c->windows == 1 && forecasts(c))
+        return seam_config_refuse(where, error, "\"windows\" is 1, but \"what\" \"forecast\" needs a window after it: take 2 or more, or leave \"windows\" out");
+    return true;
+}
+
 bool seam_config_options_check(const SeamConfig *c, const char *where, GError **error) {
     for (size_t i = 0; i < G_N_ELEMENTS(options); i++) {
         double value = value_of(&options[i], c);
@@ -115,15 +153,7 @@ bool seam_config_options_check(const SeamConfig *c, const char *where, GError **
     for (size_t i = 0; i < G_N_ELEMENTS(needs); i++)
         if (!needs[i].used != !needs[i].value)
             return seam_config_refuse(where, error, needs[i].used ? "\"%s\" must be there: %s needs it" : "\"%s\" needs %s", needs[i].name, needs[i].by);
-    if (c->exit_every > 0 && (c->exit_every >= c->layers || c->n_classes < 2))
-        return seam_config_refuse(where, error, "\"exit_every\" must be less than \"layers\", and takes a model with two classes at least");
-    if (c->exit_every > 0 && has_mixer(c, SEAM_MIXER_SCAN))
-        return seam_config_refuse(where, error, "\"exit_every\" cannot be beside %s: a sequence that leaves would be a hole in what the scan knows of its stream", scan);
-    if (c->bank_write > c->bank_slots)
-        return seam_config_refuse(where, error, "\"bank_write\" is %d, must be at most \"bank_slots\" (%d)", c->bank_write, c->bank_slots);
-    if (c->hash_causal && !has_mixer(c, SEAM_MIXER_HASH))
-        return seam_config_refuse(where, error, "\"hash_causal\" needs %s", hash);
-    return true;
+    return check_sense(c, where, error);
 }
 
 void seam_config_options_print(const SeamConfig *config, JsonObject *o) {

@@ -18,7 +18,6 @@ static void test_round_trip(void) {
     g_assert_cmpint(config.mixer[3], ==, SEAM_MIXER_GLOBAL);
     g_assert_cmpfloat(config.modality[0].mean[0], ==, 127.5f);
     g_assert_cmpfloat(config.modality[1].std[0], ==, 30.1f);
-    g_assert_cmpint(config.windows, ==, 3);
     g_assert_cmpint(config.modality[1].sensor.column[1], ==, 4);
     g_autofree char *text = seam_config_print(&config);
     g_assert_nonnull(strstr(text, "\"gate_threshold\": 0.02,"));
@@ -79,6 +78,32 @@ static void test_envelope(void) {
     g_assert_nonnull(strstr(text, "5.415"));
     g_assert_true(seam_config_parse(&again, text, "printed", &error));
     g_assert_cmpmem(&config, sizeof config, &again, sizeof again);
+}
+
+// All options keep their values; a model without them prints none, and so has the fingerprint that it had before there were any.
+static void test_options(void) {
+    g_autoptr(GError) error = NULL;
+    g_assert_true(seam_config_parse(&config, config_options_text, "good", &error));
+    g_assert_no_error(error);
+    g_assert_cmpint(config.windows, ==, 3);
+    g_assert_cmpint(config.hash_bucket, ==, 64);
+    g_assert_cmpint(config.hash_rounds, ==, 2);
+    g_assert_true(config.hash_causal);
+    g_assert_cmpfloat(config.gated_budget, ==, 0.25f);
+    g_assert_cmpint(config.scan_state, ==, 16);
+    g_assert_cmpint(config.fusion_bucket, ==, 8);
+    g_assert_cmpint(config.bank_slots, ==, 32);
+    g_assert_cmpint(config.bank_write, ==, 4);
+    g_assert_cmpint(config.exit_every, ==, 2);
+    g_autofree char *text = seam_config_print(&config);
+    g_assert_nonnull(strstr(text, "\"windows\""));
+    g_assert_true(strstr(text, "\"windows\"") < strstr(text, "\"hash_bucket\""));
+    g_assert_true(seam_config_parse(&again, text, "printed", &error));
+    g_assert_cmpmem(&config, sizeof config, &again, sizeof again);
+    g_assert_true(seam_config_parse(&config, config_text, "good", NULL));
+    g_autofree char *plain = seam_config_print(&config);
+    for (const char *const *name = (const char *const[]){"windows", "hash", "gated", "scan", "bucket\"", "bank", "exit", NULL}; *name; name++)
+        g_assert_null(strstr(plain, *name));
 }
 
 static void test_lookups(void) {
@@ -148,7 +173,7 @@ static const struct {
     {"\"arc_channel\":0", "\"arc_channel\":2", "\"arc_channel\" is 2"},
     {"\"columns\":[2,4]", "\"columns\":[2]", "\"columns\" has 1 items, must have 2"},
     {"\"columns\":[2,4]", "\"columns\":[0,4]", "\"columns\" must hold whole numbers from 1"},
-    {"\"windows\":3", "\"windows\":-1", "\"windows\" is -1"},
+    {"\"window\":1.0,", "\"window\":1.0,\"windows\":3,", "\"windows\" is 3, but a task of kind \"rul\" judges the last window"},
     {"[30.1,1]", "[0,1]", "\"std\" is 0"},
     {"[120.5,3]", "[120.5]", "\"mean\" has 1 items"},
     {"[120.5,3]", "[1e300,3]", "\"mean\" is inf"},
@@ -212,6 +237,37 @@ static const struct {
     {"," ENVELOPE_TEXT, "", "\"time_bins\" is 0, must divide"},
 };
 
+static const struct {
+    const char *from, *to, *message;
+} refused_options[] = {
+    {"\"windows\":3", "\"windows\":-1", "\"windows\" is -1"},
+    {"\"windows\":3", "\"windows\":1", "\"windows\" is 1, but \"what\" \"forecast\" needs a window after it"},
+    {"\"hash_bucket\":64,", "", "\"hash_bucket\" must be there: a layer with \"mixer\" \"hash\" needs it"},
+    {"\"hash_bucket\":64", "\"hash_bucket\":1", "\"hash_bucket\" is 1, must be 2 to 4096"},
+    {"\"hash_rounds\":2,", "", "\"hash_rounds\" must be there"},
+    {"\"hash_rounds\":2", "\"hash_rounds\":9", "\"hash_rounds\" is 9"},
+    {"\"hash_causal\":true", "\"hash_causal\":1", "\"hash_causal\""},
+    {"[\"hash\",", "[\"local\",", "\"hash_bucket\" needs a layer with \"mixer\" \"hash\""},
+    {"[\"hash\",\"gated\",\"scan\",\"local\"],\"local_radius\":3,\"gate_threshold\":0.02,\"fusion_layers\":1,\"fusion_neighbours\":8,\"fusion_width\":96,"
+     "\"window\":1.0,\"windows\":3,\"hash_bucket\":64,\"hash_rounds\":2,",
+     "[\"local\",\"gated\",\"scan\",\"local\"],\"local_radius\":3,\"gate_threshold\":0.02,\"fusion_layers\":1,\"fusion_neighbours\":8,\"fusion_width\":96,\"window\":1.0,",
+     "\"hash_causal\" needs a layer"},
+    {"\"gated_budget\":0.25,", "", "\"gated_budget\" must be there"},
+    {"\"gated_budget\":0.25", "\"gated_budget\":1.5", "\"gated_budget\" is 1.5"},
+    {"\"gated\",", "\"local\",", "\"gated_budget\" needs a layer with \"mixer\" \"gated\""},
+    {"\"scan_state\":16,", "", "\"scan_state\" must be there"},
+    {"\"scan_state\":16", "\"scan_state\":129", "\"scan_state\" is 129"},
+    {"\"scan\",", "\"local\",", "\"scan_state\" needs a layer with \"mixer\" \"scan\""},
+    {"\"fusion_bucket\":8", "\"fusion_bucket\":257", "\"fusion_bucket\" is 257"},
+    {"\"fusion_layers\":1", "\"fusion_layers\":0", "\"fusion_bucket\" is 8, but \"fusion_layers\" is 0"},
+    {"\"bank_slots\":32,", "", "\"bank_write\" needs \"bank_slots\""},
+    {"\"bank_write\":4,", "", "\"bank_write\" must be there: \"bank_slots\" needs it"},
+    {"\"bank_write\":4", "\"bank_write\":33", "\"bank_write\" is 33, must be at most \"bank_slots\" (32)"},
+    {"\"exit_every\":2", "\"exit_every\":4", "\"exit_every\" is 4, must be less than \"layers\" (4)"},
+    {"{\"name\":\"classify\",\"kind\":\"classify\",\"rank\":0},", "", "\"exit_every\" needs a task of kind \"classify\""},
+    {"\"exit_every\":2", "\"exit_evry\":2", "\"exit_evry\" is not a field; did you mean \"exit_every\"?"},
+};
+
 static void refuse(const char *good, const char *from, const char *to, const char *message) {
     g_autoptr(GError) error = NULL;
     const char *at = strstr(good, from);
@@ -227,6 +283,8 @@ static void refuse(const char *good, const char *from, const char *to, const cha
 static void test_refused(void) {
     for (size_t i = 0; i < G_N_ELEMENTS(refused); i++)
         refuse(config_text, refused[i].from, refused[i].to, refused[i].message);
+    for (size_t i = 0; i < G_N_ELEMENTS(refused_options); i++)
+        refuse(config_options_text, refused_options[i].from, refused_options[i].to, refused_options[i].message);
     for (size_t i = 0; i < G_N_ELEMENTS(refused_envelope); i++)
         refuse(config_vibration_text, refused_envelope[i].from, refused_envelope[i].to, refused_envelope[i].message);
 }
@@ -237,6 +295,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/config/boxes", test_boxes);
     g_test_add_func("/config/no-blocks", test_no_blocks);
     g_test_add_func("/config/envelope", test_envelope);
+    g_test_add_func("/config/options", test_options);
     g_test_add_func("/config/lookups", test_lookups);
     g_test_add_func("/config/presets", test_presets);
     g_test_add_func("/config/refused", test_refused);

@@ -26,6 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 }
 
 FuzzSeed fuzz_seed(size_t index) {
-    const FuzzSeed seeds[] = {{config_text, sizeof config_text - 1}, {config_vibration_text, sizeof config_vibration_text - 1}, {NULL, 0}};
+    const FuzzSeed seeds[] = {{config_text, sizeof config_text - 1}, {config_vibration_text, sizeof config_vibration_text - 1},
+                              {config_options_text, sizeof config_options_text - 1}, {NULL, 0}};
     return seeds[MIN(index, G_N_ELEMENTS(seeds) - 1)];
 }
