@@ -170,9 +170,14 @@ static Holder *holder_new(const SeamConfig *config, GError **error) {
 
 // ---- making and loading -----------------------------------------------------------------------
 
-SeamModel *seam_model_new(const SeamConfig *config, bool with_grad, uint64_t seed, GError **error) {
+SeamModel *seam_model_outline(const SeamConfig *config, GError **error) {
     Holder *holder =
         seam_config_validate(config, "model", error) ? holder_new(config, error) : NULL;
+    return holder ? &holder->model : NULL;
+}
+
+SeamModel *seam_model_new(const SeamConfig *config, bool with_grad, uint64_t seed, GError **error) {
+    Holder *holder = (Holder *)seam_model_outline(config, error);
     if (!holder)
         return NULL;
     if (!seam_params_allocate(holder->model.params, with_grad, error)) {

@@ -53,6 +53,8 @@ typedef struct SeamModel {
 
 // A new model with drawn parameters, for training.
 SeamModel *seam_model_new(const SeamConfig *config, bool with_grad, uint64_t seed, GError **error);
+// All layers without memory for their values, to count them (core/footprint.h); nothing else may be done with it.
+SeamModel *seam_model_outline(const SeamConfig *config, GError **error);
 // A model to go on training: with gradients, the configuration and parameters of `model`, and no anomaly memory.
 SeamModel *seam_model_copy_for_training(const SeamModel *model, GError **error);
 // The model of a bundle; a task without an adapter file has task_ready(...) false.

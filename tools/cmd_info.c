@@ -6,6 +6,7 @@
 
 #include "core/bundle.h"
 #include "core/card.h"
+#include "core/footprint.h"
 #include "core/weld.h"
 #include "tools/commands.h"
 #include "tools/data_options.h"
@@ -121,6 +122,17 @@ static JsonArray *calibration_json(const SeamCalibration *c, const SeamConfig *c
     return array;
 }
 
+static JsonObject *memory_json(const SeamModel *model) {
+    JsonObject *o = json_object_new();
+    SeamFootprint f;
+    seam_footprint(model, &f);
+    json_object_set_int_member(o, "active_parameters", f.active);
+    json_object_set_int_member(o, "weights", (gint64)f.weights);
+    json_object_set_int_member(o, "running", (gint64)f.running);
+    json_object_set_int_member(o, "training", (gint64)(f.weights + f.gradients + f.optimiser + f.training));
+    return o;
+}
+
 static JsonObject *info_json(const Info *info) {
     const SeamBundle *b = info->bundle;
     JsonObject *o = json_object_new();
@@ -136,6 +148,7 @@ static JsonObject *info_json(const Info *info) {
     json_object_set_int_member(o, "experts", b->config.experts);
     json_object_set_int_member(o, "top_k", b->config.top_k);
     json_object_set_double_member(o, "window", b->config.window);
+    json_object_set_object_member(o, "memory", memory_json(info->model));
     json_object_set_array_member(o, "modalities", modalities_json(&b->config));
     for (int32_t c = 0; c < b->config.n_classes; c++)
         json_array_add_string_element(classes, b->config.class_name[c]);
@@ -317,6 +330,10 @@ static void print_info(const Info *info) {
            (double)bundle_bytes(info->bundle) / 1e6, c->dim, c->layers, c->heads);
     printf("%d experts in %d groups, %d a token; %d fusion layer%s; a decision every %g s\n", c->experts, c->groups, c->top_k, c->fusion_layers,
            c->fusion_layers == 1 ? "" : "s", c->window);
+    SeamFootprint f;
+    seam_footprint(info->model, &f);
+    printf("memory: %.1f MB of weights and %.1f MB for one window; %.0f MB to train with one window a step\n", f.weights / 1e6, f.running / 1e6,
+           (f.weights + f.gradients + f.optimiser + f.training) / 1e6);
     print_modalities(c);
     print_tasks(info->model);
     print_calibration(info->calibration, c);

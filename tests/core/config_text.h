@@ -43,7 +43,7 @@ static const char config_options_text[] =
     "{\"dim\":96,\"layers\":4,\"heads\":3,\"experts\":8,\"groups\":4,\"groups_kept\":2,\"top_k\":2,\"expert_width\":96,"
     "\"router_rank\":8,\"router_shared_a\":true,\"mixer\":[\"hash\",\"gated\",\"scan\",\"local\"],\"local_radius\":3,\"gate_threshold\":0.02,"
     "\"fusion_layers\":1,\"fusion_neighbours\":8,\"fusion_width\":96,\"window\":1.0,\"windows\":3,\"hash_bucket\":64,\"hash_rounds\":2,"
-    "\"hash_causal\":true,\"gated_budget\":0.25,\"scan_state\":16,\"fusion_bucket\":8,\"bank_slots\":32,\"bank_write\":4,\"exit_every\":2,\"modalities\":["
+    "\"hash_causal\":true,\"gated_budget\":0.25,\"scan_state\":16,\"fusion_bucket\":8,\"bank_slots\":32,\"bank_write\":4,\"modalities\":["
     "{\"name\":\"sensors\",\"front\":\"sensor\",\"channels\":2,\"rate\":10,\"patch\":5,\"time_bins\":5,\"fft\":0,\"bands\":0,\"arc_channel\":0}],"
     "\"classes\":[\"good\",\"porosity\"],\"tasks\":[{\"name\":\"classify\",\"kind\":\"classify\",\"rank\":0},"
     "{\"name\":\"next\",\"kind\":\"generate\",\"rank\":0,\"what\":\"forecast\",\"modality\":\"sensors\",\"horizon\":1}]}";

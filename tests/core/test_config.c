@@ -94,7 +94,6 @@ static void test_options(void) {
     g_assert_cmpint(config.fusion_bucket, ==, 8);
     g_assert_cmpint(config.bank_slots, ==, 32);
     g_assert_cmpint(config.bank_write, ==, 4);
-    g_assert_cmpint(config.exit_every, ==, 2);
     g_autofree char *text = seam_config_print(&config);
     g_assert_nonnull(strstr(text, "\"windows\""));
     g_assert_true(strstr(text, "\"windows\"") < strstr(text, "\"hash_bucket\""));
@@ -263,9 +262,9 @@ static const struct {
     {"\"bank_slots\":32,", "", "\"bank_write\" needs \"bank_slots\""},
     {"\"bank_write\":4,", "", "\"bank_write\" must be there: \"bank_slots\" needs it"},
     {"\"bank_write\":4", "\"bank_write\":33", "\"bank_write\" is 33, must be at most \"bank_slots\" (32)"},
-    {"\"exit_every\":2", "\"exit_every\":4", "\"exit_every\" is 4, must be less than \"layers\" (4)"},
-    {"{\"name\":\"classify\",\"kind\":\"classify\",\"rank\":0},", "", "\"exit_every\" needs a task of kind \"classify\""},
-    {"\"exit_every\":2", "\"exit_evry\":2", "\"exit_evry\" is not a field; did you mean \"exit_every\"?"},
+    {"\"bank_write\":4", "\"bank_write\":4,\"exit_every\":4", "\"exit_every\" is 4, must be less than \"layers\" (4)"},
+    {"\"bank_write\":4", "\"bank_write\":4,\"exit_every\":2", "\"exit_every\" cannot be beside a layer with \"mixer\" \"scan\""},
+    {"\"bank_write\":4", "\"bank_write\":4,\"exit_evry\":2", "\"exit_evry\" is not a field; did you mean \"exit_every\"?"},
 };
 
 static void refuse(const char *good, const char *from, const char *to, const char *message) {

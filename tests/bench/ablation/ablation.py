@@ -46,7 +46,7 @@ def say(text):
 def measure(build, name):
     """Runs a program; what it printed is kept, so that the page can be written again without it."""
     say(f"ablation: {name}")
-    done = subprocess.run([build / "tests" / "bench" / "ablation" / name], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    done = subprocess.run([build / "tests" / "bench" / "ablation" / f"ablation_{name}"], stdout=subprocess.PIPE, text=True, cwd=ROOT)
     if done.returncode != 0:
         sys.exit(f"ablation: {name} failed with {done.returncode}")
     row = json.loads(done.stdout)
