@@ -31,6 +31,8 @@ static SeamConfig exit_config(void) {
     c.mixer[2] = SEAM_MIXER_LOCAL;
     c.mixer[3] = SEAM_MIXER_GLOBAL;
     c.n_classes = CLASSES;
+    c.n_tasks = 1;
+    c.task[0] = (SeamTask){.name = "classify", .kind = SEAM_TASK_CLASSIFY};
     for (int32_t k = 0; k < CLASSES; k++)
         g_snprintf(c.class_name[k], SEAM_NAME_LENGTH, "class %d", k);
     return c;

@@ -52,7 +52,7 @@ static double loss_of(void *data, bool backward) {
     double balance = 0;
     size_t mark = seam_arena_mark(&c->arena);
     memcpy(x, c->x, sizeof x);
-    assert_ok(seam_encoder_forward(&c->layer, &c->run, &c->pattern, x, NULL, &saved));
+    assert_ok(seam_encoder_forward(&c->layer, &c->run, &c->pattern, NULL, x, NULL, &saved));
     c->gate_loss = gate_value(c, &saved);
     c->z_loss = z_value(c, &saved);
     if (backward) {
