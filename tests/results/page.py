@@ -50,8 +50,9 @@ def question(asked, kept):
                 ["**Seam**", rows[0]["measures"].get("n", "–"), *[with_interval(k, rows[0]["measures"].get(k), rows[0]["measures"].get("interval", {}).get(k)) for k in keys]])
     if kept["pooled"] and len(rows) > 1:
         body.append(["**Seam**, held parts together", "", *[with_interval(k, kept["pooled"].get(k), kept["intervals"].get(k)) for k in keys]])
-    for name in asked.also:
-        body.append([f"Seam, {name}", "", *summary(keys, [r[name] for r in rows])])
+    for name in [*asked.variants, *asked.also]:
+        if all(name in r for r in rows):
+            body.append([f"Seam, {name}", "", *summary(keys, [r[name] for r in rows])])
     for name, found in baselines(rows).items():
         body.append([name, "", *summary(keys, found)])
     return f"*{asked.name}.* Longest training: {kept['seconds'] / 60:.0f} minutes.\n\n" + table(["", "n", *[NAMES[k] for k in keys]], body) + demands(

@@ -43,12 +43,23 @@ def lines_of(path):
 class Trial:
     """One training with a part of the data held back, and what is measured on that part."""
 
-    def __init__(self, task, split, seed, fresh):
+    def __init__(self, task, split, seed, fresh, variant=None, changes=None):
         self.task, self.split, self.seed = task, split, seed
-        self.folder = BUILD / task.name / f"{split.name}-{seed}"
+        self.folder = BUILD / task.name / (f"{split.name}-{seed}" + (f", {variant}" if variant else ""))
         self.model, self.lines = self.folder / "model.seam", self.folder / "held.jsonl"
         self.recipe, self.data = ROOT / "pipelines" / task.recipe, DATA / task.data
         self.fresh = fresh
+        if changes:
+            self.recipe = self.changed_recipe(changes)
+
+    def changed_recipe(self, changes):
+        recipe = json.loads(self.recipe.read_text())
+        for part, members in changes.items():
+            recipe[part].update(members)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / "recipe.json"
+        path.write_text(json.dumps(recipe))
+        return path
 
     def train(self):
         """The command's measures of the held part; from an earlier run when the recipe's text is still the same."""
@@ -98,6 +109,8 @@ def measure_question(task, question, fresh, baselines, before):
         told = trial.train()
         seconds.append(told["seconds"])
         row = {"split": trial.split.name, "seed": trial.seed, "measures": wanted(told["measures"], [*question.measures, "n", "interval"])}
+        for name, changes in question.variants.items():
+            row[name] = wanted(Trial(task, trial.split, trial.seed, fresh, name, changes).train()["measures"], [*question.measures, "interval"])
         for name, options in question.also.items():
             row[name] = wanted(trial.evaluate(*options), question.measures)
         if trial.seed == question.seeds[0]:

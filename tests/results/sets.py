@@ -17,6 +17,7 @@ class Question:
     splits: list
     measures: list               # columns of the page
     seeds: tuple = (1,)
+    variants: dict = dataclasses.field(default_factory=dict)   # name: members of the recipe to put in the place of its own, a level deep; trained on the same splits
     also: dict = dataclasses.field(default_factory=dict)       # name: options of `seam eval` on the held part
     baselines: dict = dataclasses.field(default_factory=dict)  # label: (script, options...); of a script with several models what is said of all of them
     pooled: bool = True          # the held parts together are measured too, with an interval
@@ -67,7 +68,8 @@ SETS = {s.name: s for s in [
         "Near duplicates: pictures were cut from the same plates. Pictures whose difference hashes are near each other stay on one side.", LICENCE),
     Set("weld-photos", "weld-photos", "surface-defects/weld-photos.json", [
         Question("A fifth held, a video's frames on one side", folds(5)[:1], ["accuracy", "macro_f1", "map50"],
-                 baselines={"EfficientNet-Lite0, ImageNet weights": ("pictures.py", "--good", "1", "--size", "320", "--epochs", "20")}, demands=DEMANDS, deletion=True)],
+                 baselines={"EfficientNet-Lite0, ImageNet weights": ("pictures.py", "--good", "1", "--size", "320", "--epochs", "20")}, demands=DEMANDS, deletion=True,
+                 variants={"without pretraining": {"pretrain": {"steps": 0}}})],
         "352 of the pictures are frames of six videos, and others are copies of one source: a random split shows a model its own neighbours. A video's frames and near duplicates stay on "
         "one side.", LICENCE),
     Set("battery-weld", "battery-weld", "surface-defects/battery-weld.json", [
