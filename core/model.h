@@ -97,8 +97,8 @@ SeamStatus seam_model_embed_features(const SeamModel *model, SeamRun *run, int32
 // ---- encode: layers first..last in place on tokens->x -----------------------------------------------------------------------
 
 // use [experts], or NULL: the share of choices that fell on each expert is added up here (sums to tokens * layers).
-// saved [last - first + 1], or NULL in inference. With run->effort.merge that share of the tokens of each sequence is taken away before the first
-// layer (core/layers/merge.h), unless that was done in a call before: then tokens->size is there. n, seq_start, place and size become those of what is
+// saved [last - first + 1], or NULL in inference. With run->effort.merge that share of the tokens of each sequence is taken away after layer 0
+// (core/layers/merge.h), or before the first layer of a later call, unless that was done already: then tokens->size is there. n, seq_start, place and size become those of what is
 // left; size is in the run's arena. Pictures get their tokens back after the last layer of the call, so that a cell has a token.
 // With exit heads and effort.exit_margin a sequence may leave at one: layers after it pass it by, and tokens->seq_left (where there is one) is set, for the
 // layers that others run. A sequence whose seq_left is set is left as it is.

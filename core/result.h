@@ -43,7 +43,7 @@ typedef struct {
 // One weld's verdict.
 typedef struct {
     int64_t number;               // counts up from 1 in a stream
-    char source[128];             // the user's name for the weld or stream; may be ""
+    char source[256];             // the user's name for the weld or stream; may be ""
     double start, end;            // running time, seconds
     const char *bounds;           // "arc", "event", "file": how its ends were found
     SeamDecision decision;

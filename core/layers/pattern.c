@@ -17,12 +17,17 @@
 //   - i +- 2^j for j = 0, 1, .. within the window, so that any two tokens are at most log n steps
 //   apart (Li 2019, "Enhancing the
 //     locality and breaking the memory bottleneck of transformer", LogSparse, sec. 4.2).
+//   - with buckets, of the tokens that the hash of their values puts into the bucket of i, those
+//     nearest to it in bucket order, to both sides in turn: what is alike meets at any distance.
 // Queries of a modality come in time order, so the nearest group moves forward only: O(n (w + log
 // n)) in all, times the modalities.
 #include "core/layers/pattern.h"
 
 #include <math.h>
 #include <string.h>
+
+#include "core/layers/pattern_hash.h"
+#include "core/random.h"
 
 SeamPattern seam_pattern_dense(const SeamTokens *tokens) {
     return (SeamPattern){.n = tokens->n, .seqs = tokens->seqs, .seq_start = tokens->seq_start, .size = tokens->size};
@@ -203,6 +208,10 @@ typedef struct {
     int32_t *first;                         // [groups + 1] first token of each group
     int32_t *summaries;                     // [groups] how many of its tokens are summaries
     int32_t *token;                         // [n] in each group summaries first, else as they come
+    int32_t bucket;                         // most keys from the bucket of a token
+    const uint32_t *code;                   // [n] bucket of each token
+    const int32_t *ranked;                  // [n] tokens in bucket order, counted from the batch's first
+    int32_t *rank;                          // [n] of each token in it
 } Groups;
 
 static bool same_group(const SeamPlace *a, const SeamPlace *b) {
@@ -286,11 +295,28 @@ static int32_t sort_unique(int32_t *key, int32_t n) {
     return kept;
 }
 
+// Up to g->bucket others of the bucket of token i; returns how many. first: the window's.
+static int32_t list_bucket(const Groups *g, int32_t first, int32_t i, int32_t *out) {
+    int32_t n = 0, low = g->rank[i] - 1, high = g->rank[i] + 1;
+    uint32_t code = g->code[i];
+    while (n < g->bucket) {
+        bool below = low >= 0 && g->code[g->ranked[low] - first] == code;
+        bool above = high < g->n && g->code[g->ranked[high] - first] == code;
+        if (below)
+            out[n++] = g->ranked[low--] - first;
+        if (above && n < g->bucket)
+            out[n++] = g->ranked[high++] - first;
+        if (!below && !above)
+            break;
+    }
+    return n;
+}
+
 // The keys of query i, counted from the window's first token. next: of each modality, see
 // list_nearest.
-static int32_t list_fusion(const SeamConfig *config, const Groups *g, int32_t i, int32_t *next,
-                           int32_t *out) {
-    int32_t n = 0;
+static int32_t list_fusion(const SeamConfig *config, const Groups *g, int32_t first, int32_t i,
+                           int32_t *next, int32_t *out) {
+    int32_t n = g->bucket > 0 ? list_bucket(g, first, i, out) : 0;
     out[n++] = i;
     for (int32_t m = 0; m < config->n_modalities; m++)
         if (m != g->place[i].modality)
@@ -306,28 +332,38 @@ static int32_t list_fusion(const SeamConfig *config, const Groups *g, int32_t i,
 
 // Most keys of one token among n.
 static size_t fusion_keys(const SeamConfig *config, int32_t n) {
-    size_t keys = 1 + (size_t)(config->n_modalities - 1) * (size_t)config->fusion_neighbours;
+    size_t keys = 1 + (size_t)(config->n_modalities - 1) * (size_t)config->fusion_neighbours +
+                  (size_t)config->fusion_bucket;
     for (int64_t step = 1; step < n; step *= 2)
         keys += 2;
     return keys;
 }
 
 static SeamStatus fusion_window(const SeamConfig *config, SeamArena *arena, const SeamPlace *place,
-                                int32_t first, int32_t n, SeamPattern *p) {
+                                const SeamBuckets *buckets, int32_t first, int32_t n,
+                                SeamPattern *p) {
     int32_t next[SEAM_MAX_MODALITIES], modality = -1;
     Groups g = {.n = n, .neighbours = config->fusion_neighbours, .place = place + first};
     g.first = SEAM_NEW(arena, int32_t, (size_t)n + 1);
     g.summaries = SEAM_NEW(arena, int32_t, n);
     g.token = SEAM_NEW(arena, int32_t, n);
-    if (!g.first || !g.summaries || !g.token)
+    g.rank = SEAM_NEW(arena, int32_t, n);
+    if (!g.first || !g.summaries || !g.token || !g.rank)
         return SEAM_NO_MEMORY;
+    if (config->fusion_bucket > 0) {
+        g.bucket = config->fusion_bucket;
+        g.code = buckets->code + first;
+        g.ranked = buckets->order + first;
+        for (int32_t r = 0; r < n; r++)
+            g.rank[g.ranked[r] - first] = r;
+    }
     SEAM_TRY(find_groups(config, &g));
     for (int32_t i = 0; i < n; i++) {
         if (g.place[i].modality != modality)
             memcpy(next, g.begin, sizeof next);
         modality = g.place[i].modality;
         int32_t *out = p->key_index + p->key_start[first + i];
-        int32_t keys = list_fusion(config, &g, i, next, out);
+        int32_t keys = list_fusion(config, &g, first, i, next, out);
         for (int32_t j = 0; j < keys; j++)
             out[j] += first;
         p->key_start[first + i + 1] = p->key_start[first + i] + keys;
@@ -335,9 +371,11 @@ static SeamStatus fusion_window(const SeamConfig *config, SeamArena *arena, cons
     return SEAM_OK;
 }
 
-SeamStatus seam_pattern_fusion(const SeamConfig *config, SeamArena *arena, const SeamTokens *tokens,
+SeamStatus seam_pattern_fusion(const SeamConfig *config, SeamRun *run, const SeamTokens *tokens,
                                SeamPattern *out) {
+    SeamArena *arena = run->arena;
     size_t most = (size_t)tokens->n * fusion_keys(config, tokens->n);
+    SeamBuckets buckets;
     if (most > INT32_MAX)
         return SEAM_BAD_SHAPE;
     *out = seam_pattern_dense(tokens);
@@ -345,17 +383,25 @@ SeamStatus seam_pattern_fusion(const SeamConfig *config, SeamArena *arena, const
     out->key_index = SEAM_NEW(arena, int32_t, most);
     if (!out->key_start || !out->key_index)
         return SEAM_NO_MEMORY;
+    size_t kept = seam_arena_mark(arena);
+    if (config->fusion_bucket > 0)
+        SEAM_TRY(seam_buckets_sort(run, out, config->dim, tokens->x, config->fusion_bucket,
+                                   seam_random_hash("fusion.hash"), &buckets));
     for (int32_t s = 0; s < tokens->seqs; s++) {
         size_t mark = seam_arena_mark(arena);
         int32_t first = tokens->seq_start[s], n = tokens->seq_start[s + 1] - first;
-        SEAM_TRY(fusion_window(config, arena, tokens->place, first, n, out));
+        SEAM_TRY(fusion_window(config, arena, tokens->place, &buckets, first, n, out));
         seam_arena_release(arena, mark);
     }
+    seam_arena_release(arena, kept);
     return SEAM_OK;
 }
 
 size_t seam_pattern_fusion_bytes(const SeamConfig *config, int32_t n) {
     size_t word = sizeof(int32_t);
+    size_t buckets =
+        config->fusion_bucket > 0 ? seam_buckets_bytes(n, config->dim, config->fusion_bucket) : 0;
     return seam_arena_bytes((size_t)n * fusion_keys(config, n), word) +
-           2 * seam_arena_bytes((size_t)n + 1, word) + 2 * seam_arena_bytes((size_t)n, word);
+           2 * seam_arena_bytes((size_t)n + 1, word) + 3 * seam_arena_bytes((size_t)n, word) +
+           buckets;
 }

@@ -2,7 +2,7 @@
 //
 // Which tokens each token attends to. Two patterns: `local`, for the encoder, and `fusion`, for a
 // joined window. A pattern is a view into the arena that it was built in; it depends on the places
-// of tokens alone, never on their values.
+// of tokens, and on their values only where buckets are asked for.
 #pragma once
 
 #include "core/config.h"
@@ -27,9 +27,10 @@ SeamStatus seam_pattern_local(const SeamConfig *config, SeamArena *arena, const 
                               SeamPattern *out);
 
 // Keys of token i of a joined window: itself; of each other modality present the
-// config->fusion_neighbours nearest in time; and, in the window's order, the tokens at distances 1,
-// 2, 4, ... each way. tokens: as seam_fusion_join orders them.
-SeamStatus seam_pattern_fusion(const SeamConfig *config, SeamArena *arena, const SeamTokens *tokens,
+// config->fusion_neighbours nearest in time; in the window's order, the tokens at distances 1,
+// 2, 4, ... each way; and the config->fusion_bucket nearest in its hash bucket (pattern_hash.h, by
+// the tokens' values; with 0 they are not looked at). tokens: as seam_fusion_join orders them.
+SeamStatus seam_pattern_fusion(const SeamConfig *config, SeamRun *run, const SeamTokens *tokens,
                                SeamPattern *out);
 
 // Bytes of arena at most for n tokens as the embed stages make them: the pattern and the scratch of

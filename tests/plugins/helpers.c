@@ -129,8 +129,15 @@ static void set_mixers(SeamConfig *config, TestBundleFlags flags)
 {
     for (int32_t l = 0; flags & TEST_BUNDLE_SCAN && l < config->layers; l++)
         config->mixer[l] = SEAM_MIXER_SCAN;
-    if (flags & TEST_BUNDLE_SCAN)
+    if (flags & (TEST_BUNDLE_SCAN | TEST_BUNDLE_MIXERS))
         config->scan_state = 4;
+    if (flags & TEST_BUNDLE_MIXERS) {
+        memcpy(config->mixer, (SeamMixer[]){SEAM_MIXER_SCAN, SEAM_MIXER_HASH, SEAM_MIXER_GATED, SEAM_MIXER_LOCAL}, 4 * sizeof(SeamMixer));
+        config->hash_bucket = 4;
+        config->hash_rounds = 2;
+        config->gated_budget = 0.1f;
+        config->fusion_bucket = 4;
+    }
 }
 
 char *test_bundle_new(uint64_t seed, TestBundleFlags flags)

@@ -29,7 +29,8 @@ typedef enum {
     TEST_BUNDLE_CALIBRATED = 1, // thresholds for {video, sensors, sound}, {sensors, sound} and {video}
     TEST_BUNDLE_ANOMALY = 2,    // with a memory of good windows for video, sensors and sound
     TEST_BUNDLE_SCAN = 4,       // all layers mix by scan
-    TEST_BUNDLE_BANK = 64,      // with a memory bank of four slots
+    TEST_BUNDLE_MIXERS = 8,     // the layers mix by scan, hash, gated and local; fusion has buckets
+    TEST_BUNDLE_BANK = 16,      // with a memory bank of four slots
 } TestBundleFlags;
 
 // gst_init and g_test_init; fails when the plugin that was built is not found.

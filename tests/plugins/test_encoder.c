@@ -297,6 +297,57 @@ static void test_carry_ends(Fixture *f, gconstpointer data)
     gst_buffer_unref(whole);
 }
 
+// ---- mixers -----------------------------------------------------------------------------------------------------------------------------
+
+// A sequence gives what it gives in core, whatever its layers mix by.
+static void test_mixers(Fixture *f, gconstpointer data)
+{
+    f->h = harness(f, NULL);
+    for (int32_t count = 1; count <= 11; count += 5) {
+        set_caps(f, f->h, 0);
+        GstBuffer *out = gst_harness_push_and_pull(f->h, piece(f, 1, 0, count)), *expected = piece(f, 1, 0, count);
+        SeamTokens view;
+        GstMapInfo map;
+        TestRun run;
+        test_run_init(&run);
+        g_assert_true(gst_seam_tokens_map(expected, GST_MAP_READWRITE, &view, &map, NULL));
+        g_assert_cmpint(seam_model_encode(f->model, &run.run, 0, LAYERS - 1, &view, NULL, NULL), ==, SEAM_OK);
+        gst_buffer_unmap(expected, &map);
+        test_run_clear(&run);
+        g_assert_cmpfloat(difference_from(expected, out, 0, f->model->config.dim), <=, 1e-6);
+        gst_buffer_unref(out);
+        gst_buffer_unref(expected);
+    }
+}
+
+static void count_buffer(GstElement *sink, GstBuffer *buffer, GstPad *pad, guint *count) { ++*count; }
+
+// A whole graph, from samples to decisions.
+static void test_mixers_pipeline(Fixture *f, gconstpointer data)
+{
+    g_autofree char *text = g_strdup_printf(
+        "audiotestsrc num-buffers=40 samplesperbuffer=25 ! audio/x-raw,format=F32LE,rate=100,channels=2 ! seamsensorembed model=%s modality=sensors"
+        " ! seamencoder model=%s ! seamfusion model=%s ! seamdecoder model=%s ! fakesink name=out signal-handoffs=true", f->bundle, f->bundle, f->bundle,
+        f->bundle);
+    g_autoptr(GError) error = NULL;
+    GstElement *pipeline = gst_parse_launch(text, &error);
+    guint count = 0;
+    g_assert_no_error(error);
+    GstElement *out = gst_bin_get_by_name(GST_BIN(pipeline), "out");
+    g_signal_connect(out, "handoff", G_CALLBACK(count_buffer), &count);
+    gst_object_unref(out);
+    gst_element_set_state(pipeline, GST_STATE_PLAYING);
+    GstBus *bus = gst_element_get_bus(pipeline);
+    GstMessage *message = gst_bus_timed_pop_filtered(bus, 20 * GST_SECOND, GST_MESSAGE_EOS | GST_MESSAGE_ERROR);
+    g_assert_nonnull(message);
+    g_assert_cmpint(GST_MESSAGE_TYPE(message), ==, GST_MESSAGE_EOS);
+    gst_message_unref(message);
+    gst_object_unref(bus);
+    gst_element_set_state(pipeline, GST_STATE_NULL);
+    gst_object_unref(pipeline);
+    g_assert_cmpuint(count, >=, 20); // 10 s in windows of half a second
+}
+
 // ---- merging ----------------------------------------------------------------------------------------------------------------------------
 
 static double sum_of_sizes(GstBuffer *buffer)
@@ -486,6 +537,8 @@ int main(int argc, char **argv)
     ADD("caps-change", test_caps_change);
     g_test_add("/encoder/carry", Fixture, GINT_TO_POINTER(TEST_BUNDLE_SCAN), set_up, test_carry, tear_down);
     g_test_add("/encoder/carry-ends", Fixture, GINT_TO_POINTER(TEST_BUNDLE_SCAN), set_up, test_carry_ends, tear_down);
+    g_test_add("/encoder/mixers", Fixture, GINT_TO_POINTER(TEST_BUNDLE_MIXERS), set_up, test_mixers, tear_down);
+    g_test_add("/encoder/mixers-pipeline", Fixture, GINT_TO_POINTER(TEST_BUNDLE_MIXERS), set_up, test_mixers_pipeline, tear_down);
     ADD("order-refused", test_order_refused);
     ADD("other-model", test_other_model);
     ADD("bad-buffers", test_bad_buffers);
