@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // Fusion over a sparse pattern against the same layer over all pairs: time against the number of tokens, and quality on a task that needs a link between two
-// modalities at any distance. One marked token stands somewhere in each of two streams; the verdict is whether both marks have the same sign, which no
-// token tells alone.
+// modalities at any distance. A token somewhere in one stream names one of four keys; tokens anywhere in the other stream hold a value each, a key beside it; the
+// verdict is the value of the key that was named. Without a link the best guess is the commoner value, right in 69 %.
 #include <stdio.h>
 #include <string.h>
 
@@ -10,7 +10,7 @@
 #include "tests/bench/ablation/ablation.h"
 #include "tests/bench/ablation/toy.h"
 
-enum { DIM = 32, LENGTH = 48, BATCH = 16, STEPS = 2500, CASES = 1000, SIZES = 9, FIRST = 256 };
+enum { DIM = 32, LENGTH = 48, BATCH = 16, KEYS = 4, STEPS = 2000, CASES = 1000, SIZES = 9, FIRST = 256 };
 static const double dense_seconds = 2; // longer ones are not timed
 
 static SeamConfig make_config(int32_t layers) {
@@ -113,14 +113,18 @@ static SeamTokens draw(Toy *t, uint64_t seed, int32_t windows, int32_t *label) {
     for (size_t i = 0; i < (size_t)s.n * DIM; i++)
         s.x[i] = 0.3f * (float)seam_random_normal(&random);
     for (int32_t w = 0; w < windows; w++) {
-        int32_t sign[2];
-        for (int32_t m = 0; m < 2; m++) {
-            float *x = s.x + ((size_t)(2 * w + m) * LENGTH + (size_t)seam_random_below(&random, LENGTH)) * DIM;
-            sign[m] = seam_random_below(&random, 2);
-            x[2 * m] = 3;
-            x[2 * m + 1] = sign[m] ? 3 : -3;
+        float *first = s.x + (size_t)(2 * w) * LENGTH * DIM, *second = first + (size_t)LENGTH * DIM;
+        label[w] = 0;
+        int32_t asked = seam_random_below(&random, KEYS);
+        float *question = first + (size_t)seam_random_below(&random, LENGTH) * DIM;
+        question[0] = question[2 + asked] = 3;
+        for (int32_t k = 0; k < KEYS; k++) {
+            float *answer = second + (size_t)(k * LENGTH / KEYS + seam_random_below(&random, LENGTH / KEYS)) * DIM;
+            int32_t value = seam_random_below(&random, 2);
+            answer[2 + k] = 3;
+            answer[1] = value ? 3 : -3;
+            label[w] = k == asked ? value : label[w];
         }
-        label[w] = sign[0] == sign[1];
     }
     return s;
 }
@@ -176,7 +180,7 @@ int main(void) {
     Ablation *a = ablation_new("Cross-modal fusion in O(N log N) instead of O(N^2), without loss.");
     time_lengths(a);
     double sparse = learn(false), dense = learn(true);
-    ablation_table(a, "Right verdicts where two marks at any distance must be compared (chance 0.5)", "sparse", "all pairs", NULL);
+    ablation_table(a, "Right verdicts where a value must be found in the other modality at any distance (0.69 without a link)", "sparse", "all pairs", NULL);
     ablation_row(a, "dd", sparse, dense);
     ablation_finding(a, "Trained alike, two sparse layers give %.1f %% right verdicts, two over all pairs %.1f %%.", 100 * sparse, 100 * dense);
     return ablation_print(a);

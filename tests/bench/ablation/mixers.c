@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// The token mixers side by side: time of a layer against the length of the sequence, and what two layers of each learn of a task that needs links at any
-// distance: two marked tokens among 96, and the verdict whether their signs agree.
+// The token mixers side by side: time of a layer against the length of the sequence, and what two layers of each learn of a task that needs links over
+// distance: four of 95 tokens hold a value each, a key beside it, the last part of the sequence names a key, and the verdict is its value. Without a link
+// the best guess is the commoner value, right in 69 %.
 #include <stdio.h>
 #include <string.h>
 
@@ -9,7 +10,7 @@
 #include "tests/bench/ablation/ablation.h"
 #include "tests/bench/ablation/toy.h"
 
-enum { DIM = 32, LENGTH = 96, BATCH = 16, STEPS = 1500, CASES = 1000, SIZES = 7, FIRST = 128 };
+enum { DIM = 32, LENGTH = 95, KEYS = 4, BATCH = 16, STEPS = 1500, CASES = 1000, SIZES = 7, FIRST = 128 };
 static const double most_seconds = 1; // longer layers are not timed
 static const struct {
     const char *name;
@@ -96,14 +97,16 @@ static SeamTokens draw(Toy *t, uint64_t seed, int32_t windows, int32_t *label) {
     SeamRandom random = seam_random(seed, 7);
     fill(&random, &s, 0.3f);
     for (int32_t w = 0; w < windows; w++) {
-        int32_t at = seam_random_below(&random, LENGTH), other = (at + 1 + seam_random_below(&random, LENGTH - 1)) % LENGTH, sign[2];
-        for (int32_t k = 0; k < 2; k++) {
-            float *x = s.x + ((size_t)w * LENGTH + (size_t)(k ? other : at)) * DIM;
-            sign[k] = seam_random_below(&random, 2);
-            x[0] = 3;
-            x[1] = sign[k] ? 3 : -3;
+        float *x = s.x + (size_t)w * LENGTH * DIM;
+        label[w] = 0;
+        int32_t asked = seam_random_below(&random, KEYS), part = LENGTH / (KEYS + 1);
+        for (int32_t k = 0; k <= KEYS; k++) { // values first, the question last, so that a causal mixer can tell as well
+            float *token = x + (size_t)(k * part + seam_random_below(&random, part)) * DIM;
+            int32_t value = seam_random_below(&random, 2);
+            token[k < KEYS ? 2 + k : 2 + asked] = 3;
+            token[k < KEYS ? 1 : 0] = k < KEYS && !value ? -3 : 3;
+            label[w] = k == asked ? value : label[w];
         }
-        label[w] = sign[0] == sign[1];
     }
     return s;
 }
@@ -157,7 +160,7 @@ static double train_batch(Toy *t, int step) {
 
 static double learn(size_t m) {
     Toy t;
-    SeamConfig config = make_config(mixers[m].mixer, 2, 1.5); // 96 stretches of 16 samples
+    SeamConfig config = make_config(mixers[m].mixer, 2, LENGTH / 64.0); // stretches of 16 samples of 1024 a second
     double loss = 0;
     toy_open(&t, &config, 2, (size_t)256 << 20);
     for (int step = 0; step < STEPS; step++) {
@@ -177,7 +180,7 @@ int main(void) {
     double share[MIXERS];
     Ablation *a = ablation_new("Local, hashed, gated attention and scan in the place of global attention, at less than its quadratic cost.");
     time_mixers(a);
-    ablation_table(a, "Right verdicts where two marks at any distance must be compared (chance 0.5), two layers, trained alike", "mixer", "right", NULL);
+    ablation_table(a, "Right verdicts where a value must be found by its key (0.69 without a link), two layers, trained alike", "mixer", "right", NULL);
     for (size_t m = 0; m < MIXERS; m++) {
         share[m] = learn(m);
         ablation_row(a, "sd", mixers[m].name, share[m]);
