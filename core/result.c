@@ -264,6 +264,8 @@ char *seam_window_result_print(const SeamWindowResult *r, const SeamConfig *conf
     put_experts(out, config, r->expert_use);
     put_modalities(out, "present", config, r->present);
     put_modalities(out, "missing", config, r->missing);
+    if (r->level > 0)
+        put_member(out, "level", r->level);
     put_string(out, "model", fingerprint);
     g_string_append_c(out, '}');
     return g_string_free(out, FALSE);

@@ -37,6 +37,7 @@ typedef struct {
     float rul_low, rul_high;      // the calibrated interval of them; NAN: not calibrated
     uint32_t forecast_of;         // modality bits that have one
     float forecast[SEAM_MAX_MODALITIES][SEAM_MAX_CHANNELS][3]; // level of each channel in the next window: low, median, high, in the channel's unit
+    int32_t level;                // of degrading under load (core/deadline.h); 0: all of the work was done
     bool has_classify, has_anomaly, has_rul, arc_on;
 } SeamWindowResult;
 

@@ -233,6 +233,7 @@ static GstFlowReturn decide_window(GstSeamDecoder *self, const SeamTokens *token
     }
     seam_conformal_interval(self->heads->calibration, &model->config, &results->window);
     results->has_window = TRUE;
+    results->window.level = meta->level;
     if (window == 0) {
         take_levels(self, meta);
         copy_levels(results, meta);

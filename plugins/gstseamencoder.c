@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // seamencoder: runs some of the model's encoder layers over the tokens of one modality, in place. It owns the working memory of its
-// streaming thread and what scan layers know of the stream so far; with keep=1 it never adds, drops or reorders tokens, with less it merges what is alike (core/layers/merge.h).
+// streaming thread and what scan layers know of the stream so far; it never adds or reorders tokens; with keep below 1 it
+// merges what is alike (core/layers/merge.h), and to keep a deadline it leaves out more (core/deadline.h), at last whole buffers.
 
 /**
  * SECTION:element-seamencoder
@@ -13,6 +14,9 @@
  * Where the model has layers that scan, the stream is one long sequence to them, whatever its cut into buffers: they go on where the last
  * buffer ended. They start anew after a flush, a new segment, other caps, and a buffer marked as a discontinuity.
  *
+ * With a `deadline`, buffers that take longer make it leave out work: first tokens, then experts, then layers (of models with exit heads), and at last
+ * buffers, for which a gap event goes on. The results' field `level` tells.
+ *
  * |[
  * gst-launch-1.0 videotestsrc num-buffers=50 ! seamvideoembed model=M.seam ! seamencoder model=M.seam layers=0-1 ! queue
  *   ! seamencoder model=M.seam layers=2-3 ! seamfusion model=M.seam ! seamdecoder model=M.seam ! filesink location=results.jsonl
@@ -20,15 +24,17 @@
  */
 #include "plugins/gstseamencoder.h"
 
+#include "core/deadline.h"
 #include "plugins/gstseammodel.h"
 #include "plugins/gstseamtokens.h"
 
 GST_DEBUG_CATEGORY_STATIC(seam_encoder_debug);
 #define GST_CAT_DEFAULT seam_encoder_debug
 
-enum { PROP_LAYERS = GST_SEAM_PROP_OWN, PROP_KEEP };
+enum { PROP_LAYERS = GST_SEAM_PROP_OWN, PROP_KEEP, PROP_DEADLINE };
 static const char default_layers[] = "all";
 #define LEAST_KEEP 0.1
+enum { MOST_DEADLINE_MS = 600000 };
 
 static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE(
     "sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS(GST_SEAM_TOKENS_CAPS_NAME ", stage=(string){ embedded, encoded }"));
@@ -39,10 +45,12 @@ struct _GstSeamEncoder {
     GstBaseTransform parent;
     char *layers; // properties, under the object's lock
     double keep;
+    guint deadline; // milliseconds
 
     // The streaming thread's, from start to stop.
     GstSeamModel model;
     SeamCarry carry;    // of the stream
+    SeamDeadline load;  // how far the work is cut to keep the deadline
     gint32 first, last; // layers to run
     gint32 modality;    // -1 until caps have come
     gint32 planned;     // tokens that the arena has room for
@@ -184,11 +192,41 @@ static GstFlowReturn encode(GstSeamEncoder *self, SeamTokens *tokens, GstSeamTok
         return GST_FLOW_ERROR;
     self->model.arena.used = 0;
     GST_OBJECT_LOCK(self);
-    self->model.run.effort.merge = (float)(1 - self->keep);
+    SeamEffort asked = {.merge = (float)(1 - self->keep)};
     GST_OBJECT_UNLOCK(self);
+    self->model.run.effort = seam_deadline_effort(&self->load, asked);
+    meta->level = MAX(meta->level, self->load.level);
     SeamStatus status = seam_model_encode_stream(self->model.model, &self->model.run, self->first, self->last, tokens, meta->expert_use,
                                                  &self->carry);
     return gst_seam_model_flow(GST_ELEMENT(self), status, "seamencoder: running the encoder layers");
+}
+
+// A new deadline begins with all of the work.
+static void take_deadline(GstSeamEncoder *self)
+{
+    GST_OBJECT_LOCK(self);
+    double deadline = self->deadline / 1000.0;
+    GST_OBJECT_UNLOCK(self);
+    if (deadline != self->load.deadline)
+        seam_deadline_init(&self->load, deadline);
+}
+
+// Downstream shall know nevertheless how far the stream is. Where a buffer is missing, the stream begins anew, here as in elements behind.
+static GstFlowReturn drop(GstSeamEncoder *self, GstBuffer *buffer)
+{
+    seam_carry_reset(&self->carry);
+    if (GST_BUFFER_PTS_IS_VALID(buffer))
+        gst_pad_push_event(GST_BASE_TRANSFORM_SRC_PAD(self), gst_event_new_gap(GST_BUFFER_PTS(buffer), GST_BUFFER_DURATION(buffer)));
+    return GST_BASE_TRANSFORM_FLOW_DROPPED;
+}
+
+static void measure(GstSeamEncoder *self, gint64 begin)
+{
+    gint32 before = self->load.level;
+    double seconds = (double)(g_get_monotonic_time() - begin) / G_USEC_PER_SEC;
+    seam_deadline_took(&self->load, seconds);
+    if (self->load.level != before)
+        GST_INFO_OBJECT(self, "%.1f ms of %.1f: level %d after %d", 1000 * seconds, 1000 * self->load.deadline, self->load.level, before);
 }
 
 static GstFlowReturn transform_ip(GstBaseTransform *base, GstBuffer *buffer)
@@ -197,8 +235,12 @@ static GstFlowReturn transform_ip(GstBaseTransform *base, GstBuffer *buffer)
     SeamTokens tokens;
     GstMapInfo map;
     char *message = NULL;
+    gint64 begin = g_get_monotonic_time();
+    take_deadline(self);
     if (GST_BUFFER_IS_DISCONT(buffer))
         seam_carry_reset(&self->carry);
+    if (seam_deadline_drops(&self->load))
+        return drop(self, buffer);
     if (!gst_seam_tokens_map(buffer, GST_MAP_READWRITE, &tokens, &map, &message)) {
         GST_ELEMENT_ERROR(self, STREAM, FORMAT, ("%s: %s", GST_OBJECT_NAME(self), message), (NULL));
         g_free(message);
@@ -208,6 +250,7 @@ static GstFlowReturn transform_ip(GstBaseTransform *base, GstBuffer *buffer)
     gst_buffer_unmap(buffer, &map);
     if (flow == GST_FLOW_OK)
         gst_seam_tokens_shorten(buffer, &tokens);
+    measure(self, begin);
     return flow;
 }
 
@@ -230,6 +273,7 @@ static gboolean start(GstBaseTransform *base)
     GST_OBJECT_UNLOCK(self);
     self->modality = -1;
     self->planned = 0;
+    seam_deadline_init(&self->load, 0);
     g_autoptr(GError) error = NULL;
     if (!parse_layers(text, self->model.model->config.layers, &self->first, &self->last))
         GST_ELEMENT_ERROR(self, RESOURCE, SETTINGS,
@@ -264,6 +308,7 @@ static void set_property(GObject *object, guint id, const GValue *value, GParamS
         self->layers = g_value_get_string(value) ? g_value_dup_string(value) : g_strdup(default_layers);
         break;
     case PROP_KEEP: self->keep = g_value_get_double(value); break;
+    case PROP_DEADLINE: self->deadline = g_value_get_uint(value); break;
     default: G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, pspec);
     }
     GST_OBJECT_UNLOCK(self);
@@ -278,6 +323,7 @@ static void get_property(GObject *object, guint id, GValue *value, GParamSpec *p
     switch (id) {
     case PROP_LAYERS: g_value_set_string(value, self->layers); break;
     case PROP_KEEP: g_value_set_double(value, self->keep); break;
+    case PROP_DEADLINE: g_value_set_uint(value, self->deadline); break;
     default: G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, pspec);
     }
     GST_OBJECT_UNLOCK(self);
@@ -320,6 +366,12 @@ static void gst_seam_encoder_class_init(GstSeamEncoderClass *klass)
                             "Share of the tokens of each picture, window or text that is encoded: below 1, tokens that are alike become one, "
                             "which takes less time and costs some accuracy", LEAST_KEEP, 1, 1,
                             G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING));
+    g_object_class_install_property(
+        object_class, PROP_DEADLINE,
+        g_param_spec_uint("deadline", "Deadline",
+                          "How long a buffer may take here, in milliseconds; when buffers take longer, fewer tokens, then fewer experts, then fewer "
+                          "layers are run, and at last buffers are dropped, until there is time again; results say so as level; 0: no deadline",
+                          0, MOST_DEADLINE_MS, 0, G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING));
     transform_class->transform_caps = transform_caps;
     transform_class->set_caps = set_caps;
     transform_class->transform_ip = transform_ip;

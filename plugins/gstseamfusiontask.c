@@ -339,6 +339,14 @@ static void add_expert_use(const GArray *items, float *use)
     }
 }
 
+static gint32 highest_level(const GArray *items)
+{
+    gint32 level = 0;
+    for (guint i = 0; i < items->len; i++)
+        level = MAX(level, gst_buffer_get_seam_tokens_meta(g_array_index(items, GstSeamFusionItem, i).buffer)->level);
+    return level;
+}
+
 static void fill_meta(GstSeamFusion *self, GstBuffer *buffer, double start, gint32 degraded)
 {
     GstSeamTokensMeta *meta = gst_buffer_get_seam_tokens_meta(buffer);
@@ -353,6 +361,7 @@ static void fill_meta(GstSeamFusion *self, GstBuffer *buffer, double start, gint
     memcpy(meta->clock_offset, self->measured, sizeof meta->clock_offset);
     meta->clock_reference = self->reference;
     meta->degraded = degraded;
+    meta->level = highest_level(self->items);
     GST_BUFFER_PTS(buffer) = clock_time(start);
     GST_BUFFER_DURATION(buffer) = clock_time(start + meta->window_duration) - GST_BUFFER_PTS(buffer);
 }

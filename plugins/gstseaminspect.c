@@ -52,6 +52,7 @@ static const struct {
     {"device", TO_ALL, TO_DECODER},
     {"max-rate", TO_EMBED, TO_EMBED},
     {"keep", TO_ENCODER, TO_ENCODER},
+    {"deadline", TO_ENCODER, TO_ENCODER},
     {"missing", TO_FUSION, TO_FUSION},
     {"max-wait", TO_FUSION, TO_FUSION},
     {"max-start", TO_FUSION, TO_FUSION},

@@ -128,6 +128,7 @@ static void reset_meta(GstSeamTokensMeta *m)
         m->clock_offset[i] = NAN;
     m->clock_reference = -1;
     m->degraded = 0;
+    m->level = 0;
 }
 
 static gboolean meta_init(GstMeta *meta, gpointer params, GstBuffer *buffer)
@@ -219,6 +220,7 @@ static gboolean meta_transform(GstBuffer *to, GstMeta *meta, GstBuffer *from, GQ
     memcpy(copy->clock_offset, source->clock_offset, sizeof copy->clock_offset);
     copy->clock_reference = source->clock_reference;
     copy->degraded = source->degraded;
+    copy->level = source->level;
     return TRUE;
 }
 

@@ -40,7 +40,8 @@ typedef struct {
     float expert_use[SEAM_MAX_EXPERTS]; // choices counted so far
     double clock_offset[SEAM_MAX_MODALITIES]; // measured by seamfusion, NAN where not
     int32_t clock_reference;                  // -1: none
-    int32_t degraded;   // how far the work was cut to keep up: 0 not at all
+    int32_t degraded;   // how often seamfusion halved the window's sequences to keep max-tokens: 0 not at all
+    int32_t level;      // of the encoders' degrading to keep their deadline (core/deadline.h), the highest; 0: all of the work was done
     float *size_room;   // private: tokens.size or where it would be
     gsize block_size;   // private
     gpointer block;     // private

@@ -146,6 +146,11 @@ static void test_window_bare(void) {
     assert_keys(o, "type,version,time,duration,arc_on,boxes,experts,present,missing,model");
     assert_names(o, "present", "");
     g_object_unref(parser);
+    r->level = 3;
+    o = parse(seam_window_result_print(r, config, ""), &parser);
+    assert_keys(o, "type,version,time,duration,arc_on,boxes,experts,present,missing,level,model");
+    g_assert_cmpint(json_object_get_int_member(o, "level"), ==, 3);
+    g_object_unref(parser);
     g_free(r);
     g_free(config);
 }

@@ -410,6 +410,58 @@ static void test_keep_pictures(Fixture *f, gconstpointer data)
     gst_buffer_unref(out);
 }
 
+// ---- a deadline -------------------------------------------------------------------------------------------------------------------------
+
+static GstBuffer *many_tokens(Fixture *f, int32_t seqs)
+{
+    return test_tokens_new(&f->model->config, SEAM_STAGE_EMBEDDED, TEST_SENSORS, seqs, LENGTH, 0.5, 0.1, 30, 4);
+}
+
+// Buffers of many milliseconds' work against one: it leaves out more and more, at last whole buffers, of which a gap tells; short buffers bring it
+// back to all of the work, bit for bit.
+static void test_deadline(Fixture *f, gconstpointer data)
+{
+    enum { MANY = 400, ALL = MANY * LENGTH, MOST = 20000 };
+    int32_t level = 0, dropped = 0, gaps = 0, n = ALL;
+    f->h = harness(f, NULL);
+    g_object_set(f->h->element, "deadline", 1u, NULL);
+    set_caps(f, f->h, 0);
+    for (int32_t i = 0; i < 40; i++) {
+        g_assert_cmpint(gst_harness_push(f->h, many_tokens(f, MANY)), ==, GST_FLOW_OK);
+        GstBuffer *out = gst_harness_try_pull(f->h);
+        dropped += !out;
+        if (!out)
+            continue;
+        const GstSeamTokensMeta *meta = gst_buffer_get_seam_tokens_meta(out);
+        g_assert_cmpint(meta->level, >=, level); // it only gets worse
+        g_assert_cmpint(meta->level, <=, level + 1);
+        g_assert_true(meta->tokens.n == n || meta->level <= 2);
+        g_assert_true(meta->tokens.n == ALL || meta->level > 0);
+        level = meta->level;
+        n = meta->tokens.n;
+        gst_buffer_unref(out);
+    }
+    for (GstEvent *gap; (gap = test_pull_event(f->h, GST_EVENT_GAP)); gaps++)
+        gst_event_unref(gap);
+    g_assert_cmpint(level, ==, 8);
+    g_assert_cmpint(n, ==, MANY * (LENGTH - (LENGTH - 1) / 2));
+    g_assert_cmpint(dropped, >, 5);
+    g_assert_cmpint(gaps, ==, dropped);
+    for (int32_t i = 0; i < MOST && level > 0; i++) {
+        g_assert_cmpint(gst_harness_push(f->h, tokens(f, 3)), ==, GST_FLOW_OK);
+        GstBuffer *out = gst_harness_try_pull(f->h);
+        level = out ? gst_buffer_get_seam_tokens_meta(out)->level : level;
+        gst_clear_buffer(&out);
+    }
+    g_assert_cmpint(level, ==, 0);
+    g_object_set(f->h->element, "deadline", 0u, NULL);
+    GstBuffer *out = gst_harness_push_and_pull(f->h, tokens(f, 3)), *expected = encoded_by_core(f, 0, LAYERS - 1, 3, NULL);
+    assert_same_values(out, expected);
+    g_assert_cmpint(gst_buffer_get_seam_tokens_meta(out)->level, ==, 0);
+    gst_buffer_unref(out);
+    gst_buffer_unref(expected);
+}
+
 // ---- what is refused --------------------------------------------------------------------------------------------------------------------
 
 static void test_order_refused(Fixture *f, gconstpointer data)
@@ -533,6 +585,7 @@ int main(int argc, char **argv)
     ADD("sizes", test_sizes);
     ADD("keep", test_keep);
     ADD("keep-pictures", test_keep_pictures);
+    ADD("deadline", test_deadline);
     ADD("events", test_events);
     ADD("caps-change", test_caps_change);
     g_test_add("/encoder/carry", Fixture, GINT_TO_POINTER(TEST_BUNDLE_SCAN), set_up, test_carry, tear_down);

@@ -305,16 +305,18 @@ static void test_many_sequences(Fixture *f, gconstpointer data)
     }
 }
 
-// What the encoders counted is added up, once a buffer.
+// What the encoders counted is added up, once a buffer; the highest level of theirs is the window's.
 static void test_expert_use(Fixture *f, gconstpointer data)
 {
     begin_with_caps(f, TRUE);
     push_all(f, 0, 0, 1 << TEST_VIDEO | 1 << TEST_SOUND);
     GstBuffer *buffer = test_tokens_new(&f->model->config, SEAM_STAGE_ENCODED, TEST_SENSORS, 2, SENSOR_TOKENS, 0, 0.25, 1, 1);
     gst_buffer_get_seam_tokens_meta(buffer)->expert_use[3] = 12;
+    gst_buffer_get_seam_tokens_meta(buffer)->level = 2;
     gst_harness_push(f->in[TEST_SENSORS], buffer);
     buffer = pull(f, 0, ALL, 0);
     g_assert_cmpfloat(gst_buffer_get_seam_tokens_meta(buffer)->expert_use[3], ==, 12);
+    g_assert_cmpint(gst_buffer_get_seam_tokens_meta(buffer)->level, ==, 2);
     gst_buffer_unref(buffer);
 }
 

@@ -145,6 +145,7 @@ static void test_copy(Fixture *f, gconstpointer data)
     meta->missing = 6;
     meta->clock_offset[1] = 0.25;
     meta->degraded = 2;
+    meta->level = 4;
     meta->tokens.seq_left[1] = 1;
     GstBuffer *shallow = gst_buffer_copy(buffer), *deep = gst_buffer_copy_deep(buffer);
     assert_same(buffer, shallow);
@@ -159,6 +160,7 @@ static void test_copy(Fixture *f, gconstpointer data)
     g_assert_cmpuint(copy->missing, ==, 6);
     g_assert_cmpfloat(copy->clock_offset[1], ==, 0.25);
     g_assert_cmpint(copy->degraded, ==, 2);
+    g_assert_cmpint(copy->level, ==, 4);
     g_assert_cmpfloat(copy->levels[1].value, ==, 3);
     g_assert_cmpint(copy->tokens.seq_start[1], ==, 4);
     g_assert_true(copy->tokens.seq_left[1] && !copy->tokens.seq_left[0]);
@@ -231,7 +233,7 @@ static void test_pool_reuse(Fixture *f, gconstpointer data)
     GstMemory *memory = gst_buffer_peek_memory(first, 0);
     meta->expert_use[0] = 1;
     meta->clock_offset[0] = 1;
-    meta->degraded = meta->missing = 1;
+    meta->degraded = meta->level = meta->missing = 1;
     gst_buffer_unref(first);
     tokens.n = start[1] = 3;
     GstBuffer *second = gst_seam_tokens_pool_acquire(pool, SEAM_STAGE_EMBEDDED, &tokens, NULL, 0, 1);
@@ -244,6 +246,7 @@ static void test_pool_reuse(Fixture *f, gconstpointer data)
     g_assert_cmpfloat(meta->expert_use[0], ==, 0);
     g_assert_true(isnan(meta->clock_offset[0]));
     g_assert_cmpint(meta->degraded, ==, 0);
+    g_assert_cmpint(meta->level, ==, 0);
     g_assert_cmpuint(meta->missing, ==, 0);
     gst_buffer_unref(second);
     gst_seam_tokens_pool_free(pool);

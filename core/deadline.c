@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// With one of `stride` buffers encoded, a buffer may take stride deadlines: load = seconds / (stride deadline).
+//   load > 1, LATE times in a row: a level up. One slow buffer alone (a page fault, another program) changes nothing.
+//   load < ROOM, `patience` times in a row: a level down. Between ROOM and 1 the level stays: the gap is the hysteresis.
+// What a level costs more than the one above it is not known beforehand, so recovering may fail. When the level must go up again before as many
+// buffers as were waited for, the patience doubles, up to MOST_PATIENCE; when it holds, it is as at the beginning. So a constant load that lies
+// between two levels is late for LATE buffers of MOST_PATIENCE, not all the time.
+#include "core/deadline.h"
+
+enum { LATE = 2, PATIENCE = 16, MOST_PATIENCE = 512 };
+static const double room = 0.7;
+
+static const struct {
+    SeamEffort effort;
+    int32_t stride;
+} levels[SEAM_DEADLINE_LEVELS] = {
+    {{0}, 1},
+    {{.merge = 0.25f}, 1},
+    {{.merge = 0.5f}, 1},
+    {{.merge = 0.5f, .expert_mass = 0.8f}, 1},
+    {{.merge = 0.5f, .expert_mass = 0.5f}, 1},
+    {{.merge = 0.5f, .expert_mass = 0.5f, .exit_margin = 0.9f}, 1},
+    {{.merge = 0.5f, .expert_mass = 0.5f, .exit_margin = 0.6f}, 1},
+    {{.merge = 0.5f, .expert_mass = 0.5f, .exit_margin = 0.6f}, 2},
+    {{.merge = 0.5f, .expert_mass = 0.5f, .exit_margin = 0.6f}, 4},
+};
+
+void seam_deadline_init(SeamDeadline *d, double deadline) {
+    *d = (SeamDeadline){.deadline = deadline, .patience = PATIENCE, .since = MOST_PATIENCE + 1};
+}
+
+bool seam_deadline_drops(SeamDeadline *d) {
+    d->turn = (d->turn + 1) % levels[d->level].stride;
+    return d->turn != 0;
+}
+
+static void move(SeamDeadline *d, int32_t level) {
+    d->level = level;
+    d->late = d->early = d->turn = 0;
+}
+
+static void degrade(SeamDeadline *d) {
+    if (d->level + 1 == SEAM_DEADLINE_LEVELS)
+        return;
+    if (d->since <= d->patience)
+        d->patience = 2 * d->patience < MOST_PATIENCE ? 2 * d->patience : MOST_PATIENCE;
+    d->since = MOST_PATIENCE + 1;
+    move(d, d->level + 1);
+}
+
+static void recover(SeamDeadline *d) {
+    if (d->level == 0)
+        return;
+    d->since = 0;
+    move(d, d->level - 1);
+}
+
+void seam_deadline_took(SeamDeadline *d, double seconds) {
+    if (!(d->deadline > 0))
+        return;
+    double load = seconds / (d->deadline * levels[d->level].stride);
+    d->late = load > 1 ? d->late + 1 : 0;
+    d->early = load < room ? d->early + 1 : 0;
+    if (d->since <= d->patience && ++d->since > d->patience)
+        d->patience = PATIENCE;
+    if (d->late >= LATE)
+        degrade(d);
+    else if (d->early >= d->patience)
+        recover(d);
+}
+
+// Of a limit where 0 stands for "none" the stricter one.
+static float stricter(float a, float b) {
+    return a == 0 ? b : b == 0 || a < b ? a : b;
+}
+
+SeamEffort seam_deadline_effort(const SeamDeadline *d, SeamEffort asked) {
+    const SeamEffort *of = &levels[d->level].effort;
+    return (SeamEffort){.merge = asked.merge > of->merge ? asked.merge : of->merge,
+                        .expert_mass = stricter(asked.expert_mass, of->expert_mass),
+                        .exit_margin = stricter(asked.exit_margin, of->exit_margin)};
+}
