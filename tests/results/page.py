@@ -98,7 +98,7 @@ def deletion(kept):
             body.append([name, test["n"], f"{test['pointed']:.2f}", f"{test['elsewhere']:.2f}", number("share", test["share"]) + " [{:.3f}, {:.3f}]".format(*test["share_interval"])])
     if not body:
         return ""
-    return ("\n\nAttribution by deletion: how far the defect's margin over good (logits; where nothing classifies, the distance from good ones) falls when what is pointed at is taken away, and when as much elsewhere is:\n\n"
+    return ("\n\nAttribution by deletion: how far the defect's margin over good (logits; over the next class where no record is good; where nothing classifies, the distance from good ones) falls when what is pointed at is taken away, and when as much elsewhere is:\n\n"
             + table(["taken away", "n", "pointed at", "elsewhere", "share in which the first is larger"], body))
 
 
