@@ -311,6 +311,25 @@ SeamStatus seam_decide(const SeamModel *model, SeamRun *run, const SeamTokens *t
     return status;
 }
 
+// The task that writes findings, or NULL.
+static const SeamText *writer(const SeamModel *model, uint32_t tasks) {
+    for (int32_t t = 0; t < model->config.n_tasks; t++)
+        if (tasks >> t & 1 && model->config.task[t].kind == SEAM_TASK_GENERATE && model->config.task[t].what == SEAM_GENERATE_TEXT &&
+            seam_model_task_ready(model, t))
+            return &model->task[t].generate.text;
+    return NULL;
+}
+
+SeamStatus seam_decide_finding(const SeamModel *model, SeamRun *run, uint32_t tasks, SeamVerdict *verdict) {
+    const SeamText *task = writer(model, tasks);
+    return task && verdict->has_said ? seam_decide_finding_of(task, run, &model->config, verdict) : SEAM_OK;
+}
+
+size_t seam_decide_finding_bytes(const SeamModel *model) {
+    const SeamText *task = writer(model, UINT32_MAX);
+    return task ? seam_text_write_bytes(task) + seam_arena_bytes((size_t)(1 + task->modalities) * task->width, sizeof(float)) : 0;
+}
+
 size_t seam_decide_bytes(const SeamModel *model, int32_t tokens) {
     size_t most = 0;
     for (int32_t t = 0; t < model->config.n_tasks; t++)

@@ -4,6 +4,7 @@
 #include "core/decide_generate.h"
 
 #include <math.h>
+#include <string.h>
 
 // A forecast of what is not there would be a guess.
 static SeamStatus decide_forecast(const SeamForecast *task, SeamRun *run, const SeamTokens *tokens, SeamWindowResult *r) {
@@ -24,9 +25,40 @@ static SeamStatus decide_forecast(const SeamForecast *task, SeamRun *run, const 
     return SEAM_OK;
 }
 
+static SeamStatus listen(const SeamText *task, SeamRun *run, const SeamTokens *tokens, SeamWindowResult *r) {
+    float *said;
+    const uint32_t *present;
+    SEAM_TRY(seam_text_listen(task, run, tokens, &said, &present));
+    for (int32_t m = 0; m <= task->modalities; m++)
+        for (int32_t i = 0; i < task->width; i++) {
+            float value = r->said[m][i] = said[m * task->width + i];
+            if (!isfinite(value))
+                return SEAM_DEVICE_ERROR;
+        }
+    r->has_said = true;
+    return SEAM_OK;
+}
+
+SeamStatus seam_decide_finding_of(const SeamText *task, SeamRun *run, const SeamConfig *config, SeamVerdict *verdict) {
+    SeamFacts facts = seam_facts_of(verdict, config);
+    size_t mark = seam_arena_mark(run->arena), w = (size_t)task->width;
+    float *said = SEAM_NEW(run->arena, float, (size_t)(1 + task->modalities) * w);
+    if (!said)
+        return SEAM_NO_MEMORY;
+    for (int32_t m = 0; m <= task->modalities; m++)
+        memcpy(said + m * w, verdict->said[m], w * sizeof *said);
+    SEAM_TRY(seam_text_write(task, run, said, verdict->present, &facts, verdict->finding));
+    seam_arena_release(run->arena, mark);
+    verdict->finding_plain = !seam_finding_true(verdict->finding, &facts, config);
+    if (verdict->finding_plain)
+        seam_finding_plain(&facts, config, verdict->finding);
+    return SEAM_OK;
+}
+
 SeamStatus seam_decide_generate(const SeamGenerator *task, SeamRun *run, const SeamTokens *tokens, SeamWindowResult *r) {
     switch (task->what) {
     case SEAM_GENERATE_FORECAST: return decide_forecast(&task->forecast, run, tokens, r);
+    case SEAM_GENERATE_TEXT: return listen(&task->text, run, tokens, r);
     }
     return SEAM_BAD_SHAPE;
 }

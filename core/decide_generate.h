@@ -6,5 +6,8 @@
 #include "core/layers/generate.h"
 #include "core/result.h"
 
+// Puts the verdict in words: what the decoder writes when that is true, else the plain sentence.
+SeamStatus seam_decide_finding_of(const SeamText *task, SeamRun *run, const SeamConfig *config, SeamVerdict *verdict);
+
 // tokens: one window. r: what other tasks have said of it so far.
 SeamStatus seam_decide_generate(const SeamGenerator *task, SeamRun *run, const SeamTokens *tokens, SeamWindowResult *r);

@@ -328,6 +328,10 @@ char *seam_verdict_print(const SeamVerdict *v, const SeamConfig *config, const c
     g_string_append_c(out, '}');
     if (v->has_rul)
         put_rul(out, v->rul, v->rul_low, v->rul_high);
+    if (*v->finding) {
+        put_string(out, "finding", v->finding);
+        put_flag(out, "finding_plain", v->finding_plain);
+    }
     put_classes(out, config, v->probability);
     put_place(out, v);
     put_by_modality(out, "contributions", config, v->present, v->contribution);

@@ -38,7 +38,8 @@ typedef struct {
     uint32_t forecast_of;         // modality bits that have one
     float forecast[SEAM_MAX_MODALITIES][SEAM_MAX_CHANNELS][3]; // level of each channel in the next window: low, median, high, in the channel's unit
     int32_t level;                // of degrading under load (core/deadline.h); 0: all of the work was done
-    bool has_classify, has_anomaly, has_rul, arc_on;
+    float said[1 + SEAM_MAX_MODALITIES][SEAM_MAX_SAID]; // what the fused tokens say to the text decoder (core/layers/generate_text.h); valid when has_said
+    bool has_classify, has_anomaly, has_rul, has_said, arc_on;
 } SeamWindowResult;
 
 // One weld's verdict.
@@ -66,6 +67,10 @@ typedef struct {
     int32_t clock_reference;      // modality index, or -1
     bool has_rul;
     float rul, rul_low, rul_high; // of the last window that has them
+    bool has_said;
+    float said[1 + SEAM_MAX_MODALITIES][SEAM_MAX_SAID]; // mean over windows
+    char finding[SEAM_MAX_FINDING]; // the verdict in words; "": no task writes
+    bool finding_plain;           // the plain sentence stands in place of what was written
 } SeamVerdict;
 
 // One JSON object, without newline; g_free it. `fingerprint` is the model's.

@@ -47,6 +47,8 @@ typedef struct {
     uint32_t present, missing;
     bool has_classify, has_rul, counted;
     float rul, rul_low, rul_high;
+    bool has_said;
+    float said[1 + SEAM_MAX_MODALITIES][SEAM_MAX_SAID];
 } Window;
 
 typedef struct {
@@ -65,6 +67,8 @@ typedef struct {
     bool has_rul;
     double rul_time;              // of the last window with a remaining life
     float rul, rul_low, rul_high; // its values
+    int32_t with_said;
+    double said[1 + SEAM_MAX_MODALITIES][SEAM_MAX_SAID]; // sums
     Window partial[MAX_PARTIAL];
     Worst worst[MAX_WORST];
 } Weld;
@@ -217,6 +221,9 @@ static Window summary(const SeamWeldTracker *t, const SeamWindowResult *r) {
     memcpy(w.probability, r->probability, sizeof w.probability);
     memcpy(w.contribution, r->contribution, sizeof w.contribution);
     memcpy(w.expert_use, r->expert_use, sizeof w.expert_use);
+    w.has_said = r->has_said;
+    if (r->has_said)
+        memcpy(w.said, r->said, sizeof w.said);
     return w;
 }
 
@@ -260,6 +267,9 @@ static void add_window(Weld *weld, const Window *w, int32_t most) {
         weld->rul_low = w->rul_low;
         weld->rul_high = w->rul_high;
     }
+    weld->with_said += w->has_said;
+    for (size_t i = 0; i < G_N_ELEMENTS(weld->said) * SEAM_MAX_SAID && w->has_said; i++)
+        weld->said[i / SEAM_MAX_SAID][i % SEAM_MAX_SAID] += w->said[i / SEAM_MAX_SAID][i % SEAM_MAX_SAID];
     if (!isnan(w->score)) {
         weld->scored++;
         keep_worst(weld, w);
@@ -396,6 +406,9 @@ static void mean_windows(const SeamWeldTracker *t, SeamVerdict *v) {
         if (weld->windows > 0 && 2 * weld->missing[m] >= weld->windows)
             v->missing |= 1u << m;
     }
+    v->has_said = weld->with_said > 0;
+    for (size_t i = 0; i < G_N_ELEMENTS(v->said) * SEAM_MAX_SAID && v->has_said; i++)
+        v->said[i / SEAM_MAX_SAID][i % SEAM_MAX_SAID] = (float)(weld->said[i / SEAM_MAX_SAID][i % SEAM_MAX_SAID] / weld->with_said);
     for (int32_t e = 0; e < SEAM_MAX_EXPERTS; e++)
         v->expert_use[e] = weld->with_use ? (float)(weld->expert_use[e] / weld->with_use) : 0;
 }

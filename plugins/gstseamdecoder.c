@@ -109,6 +109,11 @@ static GstFlowReturn push_verdict(GstSeamDecoder *self)
 {
     const SeamVerdict *v = &self->verdict;
     const SeamConfig *config = &self->heads->model->config;
+    SeamStatus status = SEAM_NO_MEMORY;
+    if (gst_seam_model_reserve(&self->model, GST_ELEMENT(self), seam_decide_finding_bytes(self->heads->model)))
+        status = seam_decide_finding(self->heads->model, &self->model.run, self->heads->tasks, &self->verdict);
+    if (status != SEAM_OK)
+        return gst_seam_model_flow(GST_ELEMENT(self), status, "putting a verdict in words");
     char *json = seam_verdict_print(v, config, self->heads->model->fingerprint);
     const char *class_name = v->class_index >= 0 ? config->class_name[v->class_index] : "";
     post(self, gst_structure_new("seam-verdict", "number", G_TYPE_INT64, v->number, "source", G_TYPE_STRING, v->source, "time", G_TYPE_DOUBLE,

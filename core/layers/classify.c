@@ -33,6 +33,8 @@ void seam_classify_declare(SeamClassify *c, SeamParams *params, const SeamConfig
         .dim = config->dim, .classes = config->n_classes, .modalities = config->n_modalities};
     if (config->task[task].kind == SEAM_TASK_RUL) // survival.c: a logit a bin
         c->classes = config->task[task].bins;
+    if (config->task[task].kind == SEAM_TASK_GENERATE) // generate_text.c: vectors
+        c->classes = config->task[task].width;
     seam_adapter_declare(&c->adapter, params, prefix, c->dim, config->task[task].rank);
     snprintf(name, sizeof name, "%s.norm", prefix);
     seam_norm_declare(&c->norm, params, name, c->dim);
@@ -151,10 +153,10 @@ static void spread(const SeamClassify *c, const SeamClassifySaved *saved, const 
                c->classes * sizeof *dshare);
 }
 
-// From dlogits to du [n, dim].
+// From dlogits, and what else is asked of the contributions, to du [n, dim].
 static SeamStatus backward_evidence(const SeamClassify *c, SeamRun *run,
                                     const SeamClassifySaved *saved, const float *dlogits,
-                                    float *du) {
+                                    const float *dcontributions, float *du) {
     const SeamKernels *k = run->kernels;
     size_t mark = seam_arena_mark(run->arena);
     int32_t n = saved->n, segments = saved->windows * c->modalities;
@@ -164,6 +166,8 @@ static SeamStatus backward_evidence(const SeamClassify *c, SeamRun *run,
     if (!dshare || !dpooled || !dscore)
         return SEAM_NO_MEMORY;
     spread(c, saved, dlogits, dshare);
+    if (dcontributions)
+        SEAM_TRY(k->add((size_t)segments * c->classes, dcontributions, dshare));
     SEAM_TRY(k->bias_grad(saved->windows, c->classes, dlogits, c->bias->grad));
     SEAM_TRY(k->gemm(true, false, c->classes, c->dim, segments, dshare, c->classes, saved->pooled,
                      c->dim, 1, c->weight->grad, c->dim));
@@ -181,11 +185,17 @@ static SeamStatus backward_evidence(const SeamClassify *c, SeamRun *run,
 
 SeamStatus seam_classify_backward(const SeamClassify *c, SeamRun *run,
                                   const SeamClassifySaved *saved, const float *dlogits, float *dx) {
+    return seam_classify_backward_all(c, run, saved, dlogits, NULL, dx);
+}
+
+SeamStatus seam_classify_backward_all(const SeamClassify *c, SeamRun *run,
+                                      const SeamClassifySaved *saved, const float *dlogits,
+                                      const float *dcontributions, float *dx) {
     size_t mark = seam_arena_mark(run->arena), size = (size_t)saved->n * c->dim;
     float *du = SEAM_NEW(run->arena, float, size), *dz = SEAM_NEW0(run->arena, float, size);
     if (!du || !dz)
         return SEAM_NO_MEMORY;
-    SEAM_TRY(backward_evidence(c, run, saved, dlogits, du));
+    SEAM_TRY(backward_evidence(c, run, saved, dlogits, dcontributions, du));
     SEAM_TRY(
         seam_norm_backward(&c->norm, run, saved->n, saved->z, saved->mean, saved->rstd, du, dz));
     SEAM_TRY(seam_adapter_backward(&c->adapter, run, saved->n, &saved->adapter, dz, dx));

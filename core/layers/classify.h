@@ -45,6 +45,10 @@ void seam_classify_shares(const SeamClassify *c, const SeamClassifySaved *saved,
 // dlogits [windows, classes] -> dx [n, dim] (=).
 SeamStatus seam_classify_backward(const SeamClassify *c, SeamRun *run,
                                   const SeamClassifySaved *saved, const float *dlogits, float *dx);
+// The same where contributions are outputs too: dcontributions [windows, modalities, classes], or NULL.
+SeamStatus seam_classify_backward_all(const SeamClassify *c, SeamRun *run,
+                                      const SeamClassifySaved *saved, const float *dlogits,
+                                      const float *dcontributions, float *dx);
 size_t seam_classify_bytes(const SeamClassify *c, int32_t n, int32_t windows, bool train);
 
 // segment [windows * modalities + 1]: the tokens of modality m in window w start at segment[i],

@@ -18,18 +18,18 @@
 #include <math.h>
 #include <string.h>
 
-static void declare_layer(SeamFusionLayer *layer, SeamParams *params, const SeamConfig *config,
-                          int32_t index) {
-    g_autofree char *norm1 = g_strdup_printf("fusion.%d.norm1", index);
-    g_autofree char *norm2 = g_strdup_printf("fusion.%d.norm2", index);
-    g_autofree char *attention = g_strdup_printf("fusion.%d.attention", index);
-    g_autofree char *up = g_strdup_printf("fusion.%d.up", index);
-    g_autofree char *down = g_strdup_printf("fusion.%d.down", index);
-    seam_norm_declare(&layer->norm1, params, norm1, config->dim);
-    seam_attention_declare(&layer->attention, params, attention, config->dim, config->heads);
-    seam_norm_declare(&layer->norm2, params, norm2, config->dim);
-    seam_linear_declare(&layer->up, params, up, config->dim, config->fusion_width, true);
-    seam_linear_declare(&layer->down, params, down, config->fusion_width, config->dim, true);
+void seam_fusion_layer_declare(SeamFusionLayer *layer, SeamParams *params, const char *prefix,
+                               int32_t dim, int32_t heads, int32_t width) {
+    g_autofree char *norm1 = g_strconcat(prefix, ".norm1", NULL);
+    g_autofree char *norm2 = g_strconcat(prefix, ".norm2", NULL);
+    g_autofree char *attention = g_strconcat(prefix, ".attention", NULL);
+    g_autofree char *up = g_strconcat(prefix, ".up", NULL);
+    g_autofree char *down = g_strconcat(prefix, ".down", NULL);
+    seam_norm_declare(&layer->norm1, params, norm1, dim);
+    seam_attention_declare(&layer->attention, params, attention, dim, heads);
+    seam_norm_declare(&layer->norm2, params, norm2, dim);
+    seam_linear_declare(&layer->up, params, up, dim, width, true);
+    seam_linear_declare(&layer->down, params, down, width, dim, true);
 }
 
 void seam_fusion_declare(SeamFusion *f, SeamParams *params, const SeamConfig *config) {
@@ -43,8 +43,11 @@ void seam_fusion_declare(SeamFusion *f, SeamParams *params, const SeamConfig *co
                                   SEAM_FUSION_FEATURES, 0, 0);
     f->modality = seam_params_declare(params, "fusion.modality", SEAM_INIT_SMALL, false,
                                       config->n_modalities, config->dim, 0, 0);
-    for (int32_t l = 0; l < f->layers; l++)
-        declare_layer(&f->layer[l], params, config, l);
+    for (int32_t l = 0; l < f->layers; l++) {
+        g_autofree char *prefix = g_strdup_printf("fusion.%d", l);
+        seam_fusion_layer_declare(&f->layer[l], params, prefix, config->dim, config->heads,
+                                  config->fusion_width);
+    }
 }
 
 // ---- joining ----------------------------------------------------------------------------------
@@ -183,9 +186,9 @@ static SeamStatus encode_time_backward(const SeamFusion *f, SeamRun *run, const 
 
 // ---- the layers -------------------------------------------------------------------------------
 
-static SeamStatus layer_forward(const SeamFusionLayer *layer, SeamRun *run,
-                                const SeamPattern *pattern, float gate_threshold, float *x,
-                                SeamFusionLayerSaved *saved) {
+SeamStatus seam_fusion_layer_forward(const SeamFusionLayer *layer, SeamRun *run,
+                                     const SeamPattern *pattern, float gate_threshold, float *x,
+                                     SeamFusionLayerSaved *saved) {
     size_t mark = seam_arena_mark(run->arena);
     int32_t n = pattern->n;
     bool train = saved != NULL;
@@ -209,8 +212,8 @@ static SeamStatus layer_forward(const SeamFusionLayer *layer, SeamRun *run,
     return SEAM_OK;
 }
 
-static SeamStatus layer_backward(const SeamFusionLayer *layer, SeamRun *run,
-                                 const SeamFusionLayerSaved *s, float *dx) {
+SeamStatus seam_fusion_layer_backward(const SeamFusionLayer *layer, SeamRun *run,
+                                      const SeamFusionLayerSaved *s, float *dx) {
     const SeamKernels *k = run->kernels;
     size_t mark = seam_arena_mark(run->arena);
     int32_t n = s->attention.pattern.n;
@@ -245,15 +248,15 @@ SeamStatus seam_fusion_forward(const SeamFusion *f, SeamRun *run, const SeamPatt
         seam_arena_release(run->arena, mark);
     }
     for (int32_t l = 0; l < f->layers; l++)
-        SEAM_TRY(layer_forward(&f->layer[l], run, pattern, f->gate_threshold, tokens->x,
-                               saved ? &saved->layer[l] : NULL));
+        SEAM_TRY(seam_fusion_layer_forward(&f->layer[l], run, pattern, f->gate_threshold, tokens->x,
+                                           saved ? &saved->layer[l] : NULL));
     return SEAM_OK;
 }
 
 SeamStatus seam_fusion_backward(const SeamFusion *f, SeamRun *run, const SeamFusionSaved *s,
                                 float *dx) {
     for (int32_t l = f->layers - 1; l >= 0; l--)
-        SEAM_TRY(layer_backward(&f->layer[l], run, &s->layer[l], dx));
+        SEAM_TRY(seam_fusion_layer_backward(&f->layer[l], run, &s->layer[l], dx));
     return encode_time_backward(f, run, s, dx);
 }
 

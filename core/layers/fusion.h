@@ -43,6 +43,12 @@ typedef struct {
     SeamFusionLayerSaved layer[SEAM_MAX_FUSION_LAYERS];
 } SeamFusionSaved;
 
+// One layer, alone: also a block of the text decoder. `train`: s is filled.
+void seam_fusion_layer_declare(SeamFusionLayer *layer, SeamParams *params, const char *prefix, int32_t dim, int32_t heads, int32_t width);
+SeamStatus seam_fusion_layer_forward(const SeamFusionLayer *layer, SeamRun *run, const SeamPattern *pattern, float gate_threshold, float *x,
+                                     SeamFusionLayerSaved *saved);
+SeamStatus seam_fusion_layer_backward(const SeamFusionLayer *layer, SeamRun *run, const SeamFusionLayerSaved *s, float *dx);
+
 void seam_fusion_declare(SeamFusion *f, SeamParams *params, const SeamConfig *config);
 
 // Joins the sequences of each window (see seam_model_fuse). out: new memory in the arena; row

@@ -7,12 +7,14 @@ void seam_generator_declare(SeamGenerator *g, SeamParams *params, const SeamConf
     g->what = config->task[task].what;
     switch (g->what) {
     case SEAM_GENERATE_FORECAST: seam_forecast_declare(&g->forecast, params, config, task); break;
+    case SEAM_GENERATE_TEXT: seam_text_declare(&g->text, params, config, task); break;
     }
 }
 
 size_t seam_generator_bytes(const SeamGenerator *g, int32_t n) {
     switch (g->what) {
     case SEAM_GENERATE_FORECAST: return seam_forecast_bytes(&g->forecast, n, 1, false);
+    case SEAM_GENERATE_TEXT: return seam_text_listen_bytes(&g->text, n);
     }
     return 0;
 }

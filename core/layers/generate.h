@@ -4,11 +4,13 @@
 #pragma once
 
 #include "core/layers/generate_forecast.h"
+#include "core/layers/generate_text.h"
 
 typedef struct {
     SeamGenerate what;
     union {
         SeamForecast forecast;
+        SeamText text;
     };
 } SeamGenerator;
 

@@ -158,6 +158,16 @@ bool seam_evaluate_record(SeamEvaluator *e, const SeamRecord *record, const uint
     return ok;
 }
 
+bool seam_evaluate_finding(SeamEvaluator *e, SeamVerdict *verdict, GError **error) {
+    SeamRun run = {.kernels = e->options.kernels, .arena = &e->arena};
+    SeamStatus status;
+    do {
+        seam_arena_release(&e->arena, 0);
+        status = seam_decide_finding(e->options.model, &run, e->options.tasks, verdict);
+    } while (status == SEAM_NO_MEMORY && seam_arena_grow(&e->arena, largest_arena));
+    return seam_status_check(status, "putting a verdict in words", error);
+}
+
 // ---- many recordings -----------------------------------------------------------------------------------------------------------
 
 typedef struct {
@@ -278,8 +288,10 @@ static bool evaluate_one(SeamEvaluator *e, const SeamEvaluateWhat *what, const S
                          GError **error) {
     g_autofree SeamVerdict *verdict = g_new0(SeamVerdict, 1);
     judged->group = record->group;
-    if (!seam_evaluate_record(e, record, &what->only, 1, verdict, error))
+    if (!seam_evaluate_record(e, record, &what->only, 1, verdict, error) || !seam_evaluate_finding(e, verdict, error))
         return false;
+    out->findings += *verdict->finding != 0;
+    out->findings_plain += verdict->finding_plain;
     if (verdict->windows > 0 && what->verdict)
         what->verdict(what->user, record, verdict);
     if (verdict->windows > 0)
@@ -463,6 +475,7 @@ JsonObject *seam_evaluation_print(const SeamEvaluation *e, const SeamConfig *con
     put(o, "interval_width", e->lives.interval_width);
     put(o, "forecast_pinball", seam_forecast_mean_pinball(&e->forecast));
     put(o, "forecast_coverage", seam_forecast_coverage(&e->forecast));
+    put(o, "finding_fluent", e->findings > 0 ? 1 - (double)e->findings_plain / e->findings : NAN);
     put(o, "window_accuracy", e->windows > 0 ? (double)e->windows_right / e->windows : NAN);
     JsonObject *interval = seam_intervals_print(e->interval);
     if (interval)

@@ -52,6 +52,9 @@ void seam_evaluate_close(SeamWeldTracker *t, double now, SeamVerdict *verdict);
 // highest score counts. verdict[i].windows == 0: nothing of that subset was in the recording.
 bool seam_evaluate_record(SeamEvaluator *e, const SeamRecord *record, const uint32_t *subset, int32_t n, SeamVerdict *verdict, GError **error);
 
+// Puts a verdict in words, where the model has a task for that.
+bool seam_evaluate_finding(SeamEvaluator *e, SeamVerdict *verdict, GError **error);
+
 // What a verdict says of the record's remaining life, and the truth, both cut at the task's limit; false when either is not known.
 bool seam_evaluate_life(const SeamConfig *config, const SeamRecord *record, const SeamVerdict *verdict, SeamLife *life);
 
@@ -65,6 +68,7 @@ typedef struct {
     SeamClassMetrics by_class;
     double auroc, ece, map50, false_reject_rate;
     SeamLifeMetrics lives;
+    int32_t findings, findings_plain;         // verdicts in words; of them those where the plain sentence stands
     SeamForecastSums forecast;                // of all channels of all windows that were followed by one
     double average_precision;
     int32_t windows, windows_right;           // with a class that is known and one that was said

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// What each generative head learns from: of a forecast, what came next.
+// What each generative head learns from: of a forecast, what came next; of a text, sentences that the grammar makes of drawn facts.
 #include "core/train/generate.h"
 
 static SeamStatus forecast_step(const SeamForecast *task, SeamRun *run, const SeamBatch *batch, const SeamPass *pass, double weight, double *loss, float *dx) {
@@ -14,9 +14,45 @@ static SeamStatus forecast_step(const SeamForecast *task, SeamRun *run, const Se
     return seam_forecast_backward(task, run, &saved, dlogits, dx);
 }
 
-SeamStatus seam_generate_step(const SeamGenerator *task, SeamRun *run, const SeamBatch *batch, const SeamPass *pass, double weight, double *loss, float *dx) {
+// Facts by lot, so that every verdict is learnt with every class: the words must follow the facts, whatever the tokens say. Half of the time the class is
+// the window's own, as it mostly will be.
+static SeamFacts draw_facts(const SeamConfig *config, int32_t label, uint32_t present, SeamRandom *random) {
+    bool own = seam_random_uniform(random) < 0.5;
+    int32_t drawn = seam_random_below(random, config->n_classes), modality = seam_random_below(random, config->n_modalities);
+    int32_t sure = seam_random_below(random, 100), place = seam_random_below(random, 101);
+    bool placed = seam_random_uniform(random) < 0.8, shown = seam_random_uniform(random) < 0.8, refer = seam_random_uniform(random) < 0.3;
+    int32_t class_index = own && label >= 0 ? label : drawn;
+    SeamDecision decision = refer ? SEAM_REFER : class_index > 0 ? SEAM_REJECT : SEAM_PASS;
+    bool rejected = decision == SEAM_REJECT;
+    return (SeamFacts){.decision = decision, .class_index = class_index, .sure = sure, .place = placed && decision != SEAM_PASS ? place : -1,
+                       .modality = rejected && shown && present >> modality & 1 ? modality : -1};
+}
+
+static SeamStatus text_step(const SeamText *task, SeamRun *run, const SeamBatch *batch, const SeamPass *pass, SeamRandom random, double weight, double *loss,
+                            float *dx) {
+    int32_t windows = pass->fused.seqs;
+    SeamFacts *facts = SEAM_NEW(run->arena, SeamFacts, windows);
+    char(*sentence)[SEAM_MAX_FINDING] = seam_arena_alloc(run->arena, (size_t)windows, sizeof *sentence);
+    double one;
+    if (!facts || !sentence)
+        return SEAM_NO_MEMORY;
+    for (int32_t w = 0; w < windows; w++) {
+        uint32_t present = 0;
+        for (int32_t i = pass->fused.seq_start[w]; i < pass->fused.seq_start[w + 1]; i++)
+            present |= 1u << pass->fused.place[i].modality;
+        facts[w] = draw_facts(batch->config, batch->label[w], present, &random);
+        seam_finding_draw(&facts[w], batch->config, &random, sentence[w]);
+    }
+    SEAM_TRY(seam_text_loss(task, run, &pass->fused, facts, (const char(*)[SEAM_MAX_FINDING])sentence, weight, &one, dx));
+    *loss += one;
+    return SEAM_OK;
+}
+
+SeamStatus seam_generate_step(const SeamGenerator *task, SeamRun *run, const SeamBatch *batch, const SeamPass *pass, SeamRandom random, double weight,
+                              double *loss, float *dx) {
     switch (task->what) {
     case SEAM_GENERATE_FORECAST: return forecast_step(&task->forecast, run, batch, pass, weight, loss, dx);
+    case SEAM_GENERATE_TEXT: return text_step(&task->text, run, batch, pass, random, weight, loss, dx);
     }
     return SEAM_BAD_SHAPE;
 }

@@ -4,7 +4,10 @@
 #pragma once
 
 #include "core/layers/generate.h"
+#include "core/random.h"
 #include "core/train/pass.h"
 
 // *loss is added to; dx [pass->fused.n, dim] = weight * gradient; the parameters' gradients are added to.
-SeamStatus seam_generate_step(const SeamGenerator *task, SeamRun *run, const SeamBatch *batch, const SeamPass *pass, double weight, double *loss, float *dx);
+// What is drawn comes from `random`.
+SeamStatus seam_generate_step(const SeamGenerator *task, SeamRun *run, const SeamBatch *batch, const SeamPass *pass, SeamRandom random, double weight,
+                              double *loss, float *dx);

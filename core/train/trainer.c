@@ -123,10 +123,18 @@ static bool has_task(const SeamConfig *config, SeamTaskKind kind) {
     return false;
 }
 
+// Whether a task learns from the signal alone, which tells what it is to be.
+static bool learns_unlabelled(const SeamConfig *config) {
+    for (int32_t k = 0; k < config->n_tasks; k++)
+        if (config->task[k].kind == SEAM_TASK_GENERATE && config->task[k].what != SEAM_GENERATE_TEXT)
+            return true;
+    return false;
+}
+
 static bool gather_candidates(Trainer *t, const SeamPart *part, GError **error) {
     double window = t->model->config.window;
     size_t total = 0;
-    bool unlabelled = has_task(&t->model->config, SEAM_TASK_GENERATE); // the signal tells what it is to be
+    bool unlabelled = learns_unlabelled(&t->model->config);
     for (int32_t c = 0; c < SEAM_MAX_CLASSES; c++)
         t->candidate[c] = g_array_new(FALSE, FALSE, sizeof(Candidate));
     for (int32_t r = 0; r < t->data->n; r++) {
@@ -252,7 +260,9 @@ static SeamStatus task_steps(Trainer *t, const SeamPass *pass, float *dfused) {
         else if (config->task[k].kind == SEAM_TASK_RUL)
             SEAM_TRY(rul_step(t, &t->model->task[k].survival, pass, dx));
         else if (config->task[k].kind == SEAM_TASK_GENERATE)
-            SEAM_TRY(seam_generate_step(&t->model->task[k].generate, &t->run, t->batch, pass, t->recipe->train.generate, &t->generate, dx));
+            SEAM_TRY(seam_generate_step(&t->model->task[k].generate, &t->run, t->batch, pass,
+                                        seam_random(t->recipe->train.seed, t->lot + (uint64_t)t->optimiser.step * 65536 + 65535 - (uint64_t)k),
+                                        t->recipe->train.generate, &t->generate, dx));
         else
             SEAM_TRY(localise_step(t, &t->model->task[k].localise, pass, dx));
         seam_arena_release(t->run.arena, mark);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "core/finding.h"
 #include "core/random.h"
 #include "core/train/ahead.h"
 #include "core/train/finish.h"
@@ -191,9 +192,60 @@ static void test_learns(void) {
     teardown(&f);
 }
 
+// ---- in words --------------------------------------------------------------------------------------------------------------------------
+
+typedef struct {
+    const SeamConfig *config;
+    int32_t n, plain;
+} Heard;
+
+static void hear(Heard *heard, const SeamVerdict *v) {
+    SeamFacts facts = seam_facts_of(v, heard->config);
+    g_assert_true(seam_finding_true(v->finding, &facts, heard->config)); // whatever the decoder has learnt
+    g_autofree char *json = seam_verdict_print(v, heard->config, "f"), *want = g_strdup_printf("\"finding\":\"%s\"", v->finding);
+    g_assert_nonnull(strstr(json, want));
+    heard->n++;
+    heard->plain += v->finding_plain;
+}
+
+static void test_text(void) {
+    Fixture f;
+    GError *error = NULL;
+    setup(&f);
+    SeamConfig *config = &f.recipe->config;
+    config->n_tasks = 2;
+    config->task[0] = (SeamTask){.name = "verdict", .kind = SEAM_TASK_CLASSIFY, .rank = 2};
+    config->task[1] = (SeamTask){.name = "say", .kind = SEAM_TASK_GENERATE, .what = SEAM_GENERATE_TEXT, .rank = 2, .depth = 1, .width = 16, .length = 200};
+    f.recipe->train.steps = 20;
+    for (int32_t i = 0; i < RECORDS; i++)
+        f.data->record[i].class_index = i % 2;
+    SeamModel *model = seam_train(f.recipe, config, f.data, f.part, seam_kernels_cpu(), &(SeamTrainRun){0}, &error);
+    g_assert_no_error(error);
+    SeamCalibration *calibration = seam_calibration_new();
+    SeamEvaluateOptions options = {.model = model, .kernels = seam_kernels_cpu(), .calibration = calibration, .weld = SEAM_WELD_OPTIONS_DEFAULT,
+                                   .tasks = UINT32_MAX};
+    SeamEvaluator *evaluator = seam_evaluator_new(&options, &error);
+    g_assert_no_error(error);
+    Heard heard = {.config = &model->config};
+    for (int32_t i = 0; i < 4; i++) {
+        g_autofree SeamVerdict *v = g_new0(SeamVerdict, 1);
+        g_assert_true(seam_evaluate_record(evaluator, &f.data->record[i], &(uint32_t){1}, 1, v, &error));
+        g_assert_true(v->has_said && *v->finding == 0);
+        g_assert_true(seam_evaluate_finding(evaluator, v, &error));
+        hear(&heard, v);
+    }
+    g_assert_cmpint(heard.n, ==, 4);
+    g_assert_cmpint(heard.plain, >, 0); // so little is learnt in so few steps
+    seam_evaluator_free(evaluator);
+    seam_calibration_free(calibration);
+    seam_model_free(model);
+    teardown(&f);
+}
+
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/generate/ahead", test_ahead);
     g_test_add_func("/generate/forecast", test_learns);
+    g_test_add_func("/generate/text", test_text);
     return g_test_run();
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/layers/generate_forecast.h"
+#include "core/layers/generate_text.h"
 #include "tests/core/differences.h"
 
 enum { DIM = 8, SENSORS = 1, CHANNELS = 3, WINDOWS = 3, TOKENS = 7, QUANTILES = SEAM_FORECAST_QUANTILES };
@@ -114,10 +115,86 @@ static void test_pinball(void) {
     teardown(&c.f);
 }
 
+// ---- text ------------------------------------------------------------------------------------------------------------------------
+
+typedef struct {
+    Fixture f;
+    SeamText layer;
+    SeamFacts facts[WINDOWS];
+    char sentence[WINDOWS][SEAM_MAX_FINDING];
+} TextCase;
+
+static double text_loss(void *data, bool backward) {
+    TextCase *c = data;
+    double loss;
+    size_t mark = seam_arena_mark(&c->f.arena);
+    assert_ok(seam_text_loss(&c->layer, &c->f.run, &c->f.tokens, c->facts, (const char(*)[SEAM_MAX_FINDING])c->sentence, 1, &loss, backward ? c->f.dx : NULL));
+    seam_arena_release(&c->f.arena, mark);
+    return loss;
+}
+
+static void setup_text(TextCase *c, int32_t depth) {
+    memset(c, 0, sizeof *c);
+    setup(&c->f);
+    c->f.config.n_classes = 2;
+    c->f.config.task[0] = (SeamTask){.name = "say", .kind = SEAM_TASK_GENERATE, .what = SEAM_GENERATE_TEXT, .depth = depth, .width = 16, .length = 64, .rank = 2};
+    seam_text_declare(&c->layer, c->f.params, &c->f.config, 0);
+    c->facts[0] = (SeamFacts){.decision = SEAM_REJECT, .class_index = 1, .sure = 83, .place = 40, .modality = SENSORS};
+    c->facts[1] = (SeamFacts){.decision = SEAM_REFER, .class_index = 0, .sure = -1, .place = -1, .modality = -1};
+    c->facts[2] = (SeamFacts){.decision = SEAM_PASS, .class_index = 0, .sure = 99, .place = -1, .modality = -1};
+    g_strlcpy(c->sentence[0], "bad 83", SEAM_MAX_FINDING); // the empty window teaches nothing
+    g_strlcpy(c->sentence[2], "good", SEAM_MAX_FINDING);
+}
+
+static void test_text(const void *data) {
+    TextCase c;
+    setup_text(&c, GPOINTER_TO_INT(data));
+    draw(c.f.params, &c.f.random);
+    check_params(c.f.params, 40, text_loss, &c);
+    check_values("x", c.f.x, c.f.dx, TOKENS * DIM, TOKENS * DIM, text_loss, &c);
+    g_strlcpy(c.sentence[1], "who knows", SEAM_MAX_FINDING);
+    check_params(c.f.params, 40, text_loss, &c);
+    memset(c.sentence, 0, sizeof c.sentence);
+    g_assert_cmpfloat(text_loss(&c, true), ==, 0);
+    teardown(&c.f);
+}
+
+// Steps until both sentences are known by heart; then what is written one row at a time is what was learnt all at once.
+static void test_writes(void) {
+    TextCase c;
+    float *said;
+    const uint32_t *present;
+    char text[SEAM_MAX_FINDING];
+    double loss = INFINITY;
+    setup_text(&c, 2);
+    draw(c.f.params, &c.f.random);
+    for (int32_t step = 0; step < 600 && loss > 0.02; step++) {
+        seam_params_zero_grad(c.f.params);
+        loss = text_loss(&c, true);
+        for (guint i = 0; i < c.f.params->tensors->len; i++) {
+            SeamTensor *t = g_ptr_array_index(c.f.params->tensors, i);
+            for (size_t j = 0; j < t->size; j++)
+                t->data[j] -= 0.1f * t->grad[j];
+        }
+    }
+    g_assert_cmpfloat(loss, <, 0.1);
+    assert_ok(seam_text_listen(&c.layer, &c.f.run, &c.f.tokens, &said, &present));
+    for (int32_t w = 0; w < WINDOWS; w += 2) {
+        size_t before = seam_arena_mark(&c.f.arena);
+        assert_ok(seam_text_write(&c.layer, &c.f.run, said + w * 3 * 16, present[w], &c.facts[w], text));
+        g_assert_cmpstr(text, ==, c.sentence[w]);
+        g_assert_cmpuint(seam_arena_mark(&c.f.arena), ==, before);
+    }
+    teardown(&c.f);
+}
+
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_data_func("/gradients-generate/forecast", GINT_TO_POINTER(2), test_forecast);
     g_test_add_data_func("/gradients-generate/forecast-without-adapter", NULL, test_forecast);
     g_test_add_func("/gradients-generate/pinball", test_pinball);
+    g_test_add_data_func("/gradients-generate/text", GINT_TO_POINTER(1), test_text);
+    g_test_add_data_func("/gradients-generate/text-deep", GINT_TO_POINTER(2), test_text);
+    g_test_add_func("/gradients-generate/text-writes", test_writes);
     return g_test_run();
 }
