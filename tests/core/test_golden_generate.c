@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/layers/generate_forecast.h"
+#include "core/layers/generate_text.h"
 #include "tests/core/golden.h"
 
 enum { DIM = 16, TOKENS = 11, WINDOWS = 3, CHANNELS = 3, RANK = 3, Q = SEAM_FORECAST_QUANTILES };
@@ -86,9 +87,31 @@ static void test_forecast(const void *data) {
     teardown(&f);
 }
 
+static void test_text(const void *data) {
+    Fixture f;
+    SeamText layer;
+    SeamPlace place[TOKENS] = {0};
+    double loss;
+    const SeamFacts facts[WINDOWS] = {{SEAM_REJECT, 1, 83, 40, 0}, {0}, {SEAM_PASS, 0, 99, -1, -1}};
+    const char sentence[WINDOWS][SEAM_MAX_FINDING] = {"bad 83", "", "good"};
+    setup(&f, data ? seam_kernels_cpu() : seam_kernels_ref());
+    f.tokens.place = place;
+    f.config.n_classes = 2;
+    f.config.task[0] = (SeamTask){.name = "say", .kind = SEAM_TASK_GENERATE, .what = SEAM_GENERATE_TEXT, .rank = RANK, .depth = 2, .width = 16, .length = 64};
+    seam_text_declare(&layer, f.params, &f.config, 0);
+    load(&f);
+    g_assert_cmpint(seam_text_loss(&layer, &f.run, &f.tokens, facts, sentence, 1, &loss, f.dx), ==, SEAM_OK);
+    golden_compare(f.file, "text.", "loss", 1, &(float){(float)loss});
+    golden_compare(f.file, "text.", "dx", TOKENS * DIM, f.dx);
+    compare_gradients(&f);
+    teardown(&f);
+}
+
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_data_func("/golden-generate/forecast/ref", NULL, test_forecast);
     g_test_add_data_func("/golden-generate/forecast/cpu", "cpu", test_forecast);
+    g_test_add_data_func("/golden-generate/text/ref", NULL, test_text);
+    g_test_add_data_func("/golden-generate/text/cpu", "cpu", test_text);
     return g_test_run();
 }
