@@ -33,6 +33,7 @@ ROWS = {  # program: what it is about, in the order of docs/architecture.md
     "stream": "An hour of stream",
     "compression": "Token compression",
     "dynamic": "Dynamic paths",
+    "generate": "Generative decoder",
     "presets": "Presets",
 }
 
