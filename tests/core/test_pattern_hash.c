@@ -153,6 +153,77 @@ static void test_planned(void) {
         }
 }
 
+// ---- fusion -------------------------------------------------------------------------------------
+
+static SeamConfig fusion_config(int32_t bucket) {
+    SeamConfig c = {.dim = DIM, .fusion_layers = 1, .fusion_neighbours = 2, .fusion_bucket = bucket, .n_modalities = 2};
+    for (int32_t m = 0; m < 2; m++)
+        c.modality[m] = (SeamModality){.front = SEAM_FRONT_TEXT, .text = {.max_tokens = MOST}};
+    return c;
+}
+
+// Whether j is among the `most` of the bucket of i that are nearest to it in bucket order, the one before i first of two that are equally near.
+static bool bucket_mate(const Fixture *f, const SeamBuckets *b, int32_t most, int32_t i, int32_t j) {
+    int32_t s = i >= f->start[1] ? 2 : 0, first = f->start[s], end = f->start[s + 1], rank = first, found = 0;
+    while (b->order[rank] != i)
+        rank++;
+    for (int32_t step = 1; step < end - first; step++)
+        for (int32_t side = -1; side <= 1; side += 2) {
+            int32_t at = rank + side * step;
+            if (at < first || at >= end || b->code[b->order[at]] != b->code[i])
+                continue;
+            if (found++ < most && b->order[at] == j)
+                return true;
+        }
+    return false;
+}
+
+static bool has_key(const SeamPattern *p, int32_t i, int32_t j) {
+    int32_t times = 0;
+    for (int32_t k = p->key_start[i]; k < p->key_start[i + 1]; k++)
+        times += p->key_index[k] == j;
+    g_assert_cmpint(times, <=, 1);
+    return times == 1;
+}
+
+// The pattern with buckets is the one without and, of each token's bucket, the nearest; in an arena of the planned size.
+static void check_fusion(Fixture *f, const SeamTokens *tokens, int32_t bucket) {
+    SeamConfig with = fusion_config(bucket), without = fusion_config(0);
+    SeamBuckets buckets;
+    SeamPattern p, plain;
+    SeamArena arena;
+    int32_t more = 0;
+    g_assert_true(seam_arena_init(&arena, seam_pattern_fusion_bytes(&with, tokens->n)));
+    SeamRun run = {seam_kernels_ref(), &arena};
+    assert_ok(seam_pattern_fusion(&with, &run, tokens, &p));
+    assert_ok(seam_pattern_fusion(&without, &f->run, tokens, &plain));
+    assert_ok(seam_buckets_sort(&f->run, &f->dense, DIM, f->x, bucket, seam_random_hash("fusion.hash"), &buckets));
+    for (int32_t i = 0; i < tokens->n; i++)
+        for (int32_t j = 0; j < tokens->n; j++) {
+            bool before = has_key(&plain, i, j), mate = bucket_mate(f, &buckets, bucket, i, j);
+            g_assert_true(has_key(&p, i, j) == (before || mate));
+            more += mate && !before;
+        }
+    g_assert_cmpint(more, >, tokens->n / 4); // buckets tell something
+    seam_arena_clear(&arena);
+    seam_arena_release(&f->arena, 0);
+}
+
+static void test_fusion(void) {
+    for (int32_t bucket = 1; bucket <= 8; bucket += 7) {
+        Fixture f;
+        setup(&f, 120, 45, 6);
+        SeamPlace place[165];
+        SeamTokens tokens = {.n = 165, .dim = DIM, .seqs = 3, .x = f.x, .seq_start = f.start, .place = place};
+        for (int32_t i = 0; i < 165; i++) { // by modality, then time
+            int32_t k = i < 120 ? i : i - 120, half = i < 120 ? 60 : 23;
+            place[i] = (SeamPlace){.t = (float)(k % half) / (float)half, .modality = k >= half, .domain = SEAM_DOMAIN_WORD};
+        }
+        check_fusion(&f, &tokens, bucket);
+        teardown(&f);
+    }
+}
+
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/pattern-hash/pattern", test_pattern);
@@ -160,5 +231,6 @@ int main(int argc, char **argv) {
     g_test_add_func("/pattern-hash/like-meets-like", test_like_meets_like);
     g_test_add_func("/pattern-hash/streams", test_streams);
     g_test_add_func("/pattern-hash/planned", test_planned);
+    g_test_add_func("/pattern-hash/fusion", test_fusion);
     return g_test_run();
 }
