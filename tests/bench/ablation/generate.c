@@ -22,7 +22,7 @@ static const char recipe_text[] =
     "{\"name\":\"next\",\"kind\":\"generate\",\"rank\":2,\"what\":\"forecast\",\"modality\":\"sensors\",\"horizon\":1},"
     "{\"name\":\"say\",\"kind\":\"generate\",\"rank\":2,\"what\":\"text\",\"depth\":2,\"width\":48,\"length\":160}]},"
     "\"augment\":{\"gain\":0,\"sensor_noise\":0,\"time_shift\":0,\"channel_dropout\":0,\"modality_dropout\":0,\"alone\":0},"
-    "\"train\":{\"steps\":800,\"batch\":16,\"lr\":0.005,\"warmup\":20,\"ema\":0.9,\"seed\":3}}";
+    "\"train\":{\"steps\":3000,\"batch\":16,\"lr\":0.003,\"warmup\":100,\"ema\":0.98,\"seed\":3}}";
 
 // Slow sines of drawn phase; those of a defective weld are larger.
 static SeamDataset *make_data(void) {
