@@ -4,7 +4,8 @@
 //
 //   u = LN(adapter(x))                                        [n, dim]
 //   e_c = u s_c                                               [n] for each channel c
-//   p_wc = sum over all tokens i of window w of softmax_i(e_ic) u_i      [dim] (attention pooling as in classify.c, a query a channel)
+//   p_wc = sum over all tokens i of window w of softmax_i(e_ic + log n_i) u_i   [dim], n_i: how many tokens i stands for (attention
+//                                                           pooling as in classify.c, a query a channel)
 //   (m, a, b)_wc = W_c p_wc + b_c                             [3]
 //   q50 = m,  q05 = m - softplus(a),  q95 = m + softplus(b)   in units of the channel's spread: they cannot cross
 //
@@ -84,6 +85,8 @@ SeamStatus seam_forecast_forward(const SeamForecast *f, SeamRun *run, const Seam
     if (!score)
         return SEAM_NO_MEMORY;
     SEAM_TRY(k->gemm(false, true, f->channels, n, d, f->query->data, d, s->u, d, 0, score, n));
+    for (int32_t i = 0; tokens->size && i < f->channels * n; i++)
+        score[i] += logf(tokens->size[i % n]);
     SEAM_TRY(read_channels(f, run, s, score, *logits));
     seam_arena_release(run->arena, saved ? kept : mark);
     return SEAM_OK;

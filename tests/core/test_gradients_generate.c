@@ -90,6 +90,27 @@ static void test_forecast(const void *data) {
     teardown(&c.f);
 }
 
+// A token that stands for two tells what the two would have told.
+static void test_forecast_merged(void) {
+    ForecastCase c;
+    float *apart, *merged, size[TOKENS];
+    setup_forecast(&c, 2);
+    memcpy(c.f.x + DIM, c.f.x, DIM * sizeof *c.f.x); // the first two tokens are alike
+    assert_ok(seam_forecast_forward(&c.layer, &c.f.run, &c.f.tokens, &apart, NULL));
+    for (int32_t i = 0; i < TOKENS; i++)
+        size[i] = i == 1 ? 2 : 1;
+    const int32_t start[WINDOWS + 1] = {0, 3, 3, TOKENS - 1};
+    SeamTokens one = c.f.tokens;
+    one.n = TOKENS - 1;
+    one.x = c.f.x + DIM;
+    one.size = size + 1;
+    memcpy(c.f.start, start, sizeof start);
+    assert_ok(seam_forecast_forward(&c.layer, &c.f.run, &one, &merged, NULL));
+    for (int32_t i = 0; i < WINDOWS * CHANNELS * QUANTILES; i++)
+        g_assert_cmpfloat_with_epsilon(merged[i], apart[i], 1e-4);
+    teardown(&c.f);
+}
+
 // By hand: 0.05, 0.5 and 0.95 of the distance above a quantile, the rest of it below; what is not known does not count.
 static void test_pinball(void) {
     ForecastCase c;
@@ -192,6 +213,7 @@ int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_data_func("/gradients-generate/forecast", GINT_TO_POINTER(2), test_forecast);
     g_test_add_data_func("/gradients-generate/forecast-without-adapter", NULL, test_forecast);
+    g_test_add_func("/gradients-generate/forecast-merged", test_forecast_merged);
     g_test_add_func("/gradients-generate/pinball", test_pinball);
     g_test_add_data_func("/gradients-generate/text", GINT_TO_POINTER(1), test_text);
     g_test_add_data_func("/gradients-generate/text-deep", GINT_TO_POINTER(2), test_text);
