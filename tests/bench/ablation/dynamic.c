@@ -13,7 +13,11 @@
 #include "tests/bench/ablation/ablation.h"
 
 enum { FOLDS = 3, LOT = 32, REPEATS = 5, MADE_UP = 900, COLUMNS = 24 };
-static const double promised_loss = 0.04, risk = 0.1; // what some 220 held-back welds a fold can show
+// Shares of the windows that calibration promises not to lose more of. The keys are of the third. The program first ran with 0.02 alone, with which some 220
+// held-back welds a fold let it climb to hardly any saving; 0.04 was settled on when the held welds' figures had been seen, so those figures are no blind test
+// of it. Hence all are told.
+static const double promises[] = {0.02, 0.03, 0.04, 0.05}, risk = 0.1;
+enum { PROMISES = G_N_ELEMENTS(promises), TOLD = 2 };
 
 static const char recipe_text[] =
     "{\"name\":\"dynamic\",\"config\":{\"dim\":96,\"layers\":6,\"heads\":4,\"experts\":8,\"groups\":2,\"groups_kept\":2,\"top_k\":4,\"expert_width\":96,"
@@ -21,11 +25,13 @@ static const char recipe_text[] =
     "\"modalities\":[%s],\"classes\":[%s],\"tasks\":[{\"name\":\"classify\",\"kind\":\"classify\",\"rank\":0}]},"
     "\"split\":{\"by\":\"group\",\"validation\":0.3,\"calibration\":0},"
     "\"augment\":{\"sensor_noise\":0,\"channel_dropout\":0.03,\"modality_dropout\":0.1,\"alone\":0.4,\"time_shift\":0},"
-    "\"train\":{\"steps\":450,\"batch\":48,\"lr\":0.002,\"warmup\":30,\"weight_decay\":0.3,\"ema\":0.99,\"good_share\":0.4,\"exit\":1,\"exit_leave\":0.5,\"seed\":1}}";
+    "\"train\":{\"steps\":450,\"batch\":48,\"lr\":0.002,\"warmup\":30,\"weight_decay\":0.3,\"ema\":0.99,\"good_share\":0.4,"
+    "\"exit\":1,\"exit_leave\":0.5,\"seed\":1}}";
 static const char real_modalities[] = "{\"name\":\"sensor\",\"front\":\"features\",\"channels\":102,\"tokens\":6,\"quantiles\":33},"
                                       "{\"name\":\"audio\",\"front\":\"features\",\"channels\":180,\"tokens\":6,\"quantiles\":33},"
                                       "{\"name\":\"image\",\"front\":\"features\",\"channels\":128,\"tokens\":6,\"quantiles\":33}";
-static const char real_classes[] = "\"good\",\"excessive_penetration\",\"burn_through\",\"lack_of_fusion\",\"excessive_convexity\",\"crater_cracks\",\"overlap\"";
+static const char real_classes[] = "\"good\",\"excessive_penetration\",\"burn_through\","
+                                   "\"lack_of_fusion\",\"excessive_convexity\",\"crater_cracks\",\"overlap\"";
 static const char made_modalities[] = "{\"name\":\"a\",\"front\":\"features\",\"channels\":24,\"tokens\":6},"
                                       "{\"name\":\"b\",\"front\":\"features\",\"channels\":24,\"tokens\":6}";
 
@@ -49,7 +55,7 @@ static SeamDataset *make_up(const SeamConfig *config) {
             record->stream[m].samples = 1;
             record->stream[m].x = g_new(float, COLUMNS);
             for (int32_t c = 0; c < COLUMNS; c++)
-                record->stream[m].x[c] = (float)(seam_random_normal(&random) + (c % config->n_classes == r % config->n_classes && r % config->n_classes ? shift : 0));
+                record->stream[m].x[c] = (float)(seam_random_normal(&random) + (c % config->n_classes == record->class_index && record->defect ? shift : 0));
         }
     }
     return d;
@@ -165,8 +171,8 @@ static void judge(Bench *b, const SeamPart *part, SeamEffort effort, int32_t lot
 // ---- a fold -----------------------------------------------------------------------------------
 
 typedef struct {
-    Measure rung[SEAM_THRIFT_RUNGS], lots[SEAM_THRIFT_RUNGS], full, chosen, full_lots, chosen_lots;
-    int32_t chose[SEAM_THRIFT_RUNGS];
+    Measure rung[SEAM_THRIFT_RUNGS], lots[SEAM_THRIFT_RUNGS], chosen[PROMISES], chosen_lots[PROMISES];
+    int32_t chose[PROMISES][SEAM_THRIFT_RUNGS];
 } Totals;
 
 static void show(void *user, const SeamTrainProgress *p) {
@@ -181,13 +187,54 @@ static void add(Measure *to, const Measure *m) {
     to->choices += m->choices;
 }
 
+// The rung that each promise allows, on the windows of validation.
+static bool climb(const SeamModel *model, const SeamDataset *data, const SeamPart *part, int fold, int32_t *rung, GError **error) {
+    g_autofree bool *use = g_new0(bool, data->n);
+    for (int32_t i = 0; i < data->n; i++)
+        use[i] = part[i] == SEAM_PART_VALIDATION;
+    for (size_t k = 0; k < PROMISES; k++) {
+        SeamThrift thrift;
+        if (!seam_thrift_calibrate(model, seam_kernels_cpu(), data, use, 0, promises[k], risk, &thrift, error))
+            return false;
+        for (rung[k] = 0; rung[k] < SEAM_THRIFT_RUNGS - 1 && memcmp(&thrift.effort, &(SeamEffort){0}, sizeof thrift.effort) != 0; rung[k]++)
+            if (seam_thrift_rung(rung[k]).exit_margin == thrift.effort.exit_margin && seam_thrift_rung(rung[k]).expert_mass == thrift.effort.expert_mass)
+                break;
+        g_printerr("fold %d: promise %g: rung %d, %d of %d windows of validation lost, bound %.4f\n", fold, promises[k], rung[k], thrift.lost, thrift.windows,
+                   thrift.bound);
+    }
+    return true;
+}
+
+// Every rung on the held welds, and the ones that were chosen once more where they count.
+static bool measure(const SeamModel *model, const SeamDataset *data, const SeamPart *part, int fold, const int32_t *chosen, Totals *t, GError **error) {
+    Bench b = {.model = model, .data = data, .batch = seam_batch_new(&model->config, LOT, error)};
+    bool ok = b.batch && seam_arena_init(&b.arena, (size_t)64 << 20);
+    b.run = (SeamRun){seam_kernels_cpu(), &b.arena};
+    for (int32_t r = 0; ok && r < SEAM_THRIFT_RUNGS; r++) {
+        Measure one = {0}, lots = {0};
+        judge(&b, part, seam_thrift_rung(r), 1, &one);
+        judge(&b, part, seam_thrift_rung(r), LOT, &lots);
+        add(&t->rung[r], &one);
+        add(&t->lots[r], &lots);
+        for (size_t k = 0; k < PROMISES; k++)
+            if (chosen[k] == r) {
+                add(&t->chosen[k], &one);
+                add(&t->chosen_lots[k], &lots);
+                t->chose[k][r]++;
+            }
+        g_printerr("fold %d: rung %d: right %d of %d, %.1f us a weld (%.1f in lots)\n", fold, r, one.right, one.welds, 1e6 * one.seconds / one.welds,
+                   1e6 * lots.seconds / lots.welds);
+    }
+    seam_batch_free(b.batch);
+    seam_arena_clear(&b.arena);
+    return ok;
+}
+
 static bool run_fold(int fold, SeamRecipe *recipe, const SeamDataset *data, Totals *t, GError **error) {
     g_autofree SeamPart *part = g_new0(SeamPart, data->n);
-    g_autofree bool *use = g_new0(bool, data->n);
     SeamConfig config = recipe->config;
     SeamTrainRun how = {.progress = show, .user = &fold};
-    SeamThrift thrift;
-    int32_t chosen = 0;
+    int32_t chosen[PROMISES];
     if (!seam_split_fold(data, FOLDS, fold, recipe->train.seed, part, error))
         return false;
     seam_dataset_split(data, recipe->validation, recipe->calibration, recipe->train.seed, part);
@@ -195,36 +242,7 @@ static bool run_fold(int fold, SeamRecipe *recipe, const SeamDataset *data, Tota
     SeamModel *model = seam_train(recipe, &config, data, part, seam_kernels_cpu(), &how, error);
     if (!model)
         return false;
-    for (int32_t i = 0; i < data->n; i++)
-        use[i] = part[i] == SEAM_PART_VALIDATION;
-    Bench b = {.model = model, .data = data, .batch = seam_batch_new(&config, LOT, error)};
-    bool ok = b.batch && seam_thrift_calibrate(model, seam_kernels_cpu(), data, use, 0, promised_loss, risk, &thrift, error) &&
-              seam_arena_init(&b.arena, (size_t)64 << 20);
-    b.run = (SeamRun){seam_kernels_cpu(), &b.arena};
-    for (int32_t r = 0; ok && r < SEAM_THRIFT_RUNGS; r++) {
-        SeamEffort e = seam_thrift_rung(r);
-        Measure one = {0}, lots = {0};
-        judge(&b, part, e, 1, &one);
-        judge(&b, part, e, LOT, &lots);
-        add(&t->rung[r], &one);
-        add(&t->lots[r], &lots);
-        chosen = e.exit_margin == thrift.effort.exit_margin && e.expert_mass == thrift.effort.expert_mass ? r : chosen;
-        if (r == 0) {
-            add(&t->full, &one);
-            add(&t->full_lots, &lots);
-        }
-        if (r == chosen && (r > 0 || thrift.effort.exit_margin == 0)) {
-            add(&t->chosen, &one);
-            add(&t->chosen_lots, &lots);
-            t->chose[r]++;
-        }
-        g_printerr("fold %d: rung %d: right %d of %d, %.1f us a weld (%.1f in lots)\n", fold, r, one.right, one.welds, 1e6 * one.seconds / one.welds,
-                   1e6 * lots.seconds / lots.welds);
-    }
-    if (ok)
-        g_printerr("fold %d: rung %d, %d of %d windows of validation lost, bound %.4f\n", fold, chosen, thrift.lost, thrift.windows, thrift.bound);
-    seam_batch_free(b.batch);
-    seam_arena_clear(&b.arena);
+    bool ok = climb(model, data, part, fold, chosen, error) && measure(model, data, part, fold, chosen, t, error);
     seam_model_free(model);
     return ok;
 }
@@ -235,29 +253,50 @@ static double points(const Measure *full, const Measure *m) {
     return 100.0 * (full->right - m->right) / full->welds;
 }
 
-static int report(const Totals *t, bool real) {
-    Ablation *a = ablation_new("Dynamic paths: an exit head after each layer and fewer experts halve the average cost at the same quality.");
-    double speedup = t->full.seconds / t->chosen.seconds, x[SEAM_THRIFT_RUNGS], y[SEAM_THRIFT_RUNGS];
-    ablation_key(a, "dynamic.speedup", speedup);
-    ablation_key(a, "dynamic.loss_points", points(&t->full, &t->chosen));
-    ablation_key(a, "dynamic.speedup_lots", t->full_lots.seconds / t->chosen_lots.seconds);
-    ablation_key(a, "dynamic.experts_left", t->chosen.choices / t->full.choices);
-    ablation_finding(a, "On %d %s out of fold, the effort calibrated on validation (no more than %.0f %% of windows lost, with %.0f %%) makes the encoder %.2f times as fast "
-                     "one by one (%.2f in lots of %d); accuracy goes from %.2f to %.2f %%, a loss of %.2f points.", t->full.welds, real ? "real welds" : "made-up welds",
-                     100 * promised_loss, 100 * (1 - risk), speedup, t->full_lots.seconds / t->chosen_lots.seconds, LOT, 100.0 * t->full.right / t->full.welds,
-                     100.0 * t->chosen.right / t->chosen.welds, points(&t->full, &t->chosen));
-    ablation_table(a, "Each rung of the ladder, on the held welds of all folds", "rung", "expert mass", "exit margin", "accuracy, %", "loss, points", "us a weld",
-                   "us a weld in lots", "expert rows, share", "folds that chose it", NULL);
+static void rung_table(Ablation *a, const Totals *t) {
+    double x[SEAM_THRIFT_RUNGS], y[SEAM_THRIFT_RUNGS];
+    const Measure *full = &t->rung[0];
+    ablation_table(a, "Each rung of the ladder, on the held welds of all folds", "rung", "expert mass", "exit margin", "accuracy, %", "loss, points",
+                   "us a weld", "us a weld in lots", "expert rows, share", "folds that chose it", NULL);
     for (int32_t r = 0; r < SEAM_THRIFT_RUNGS; r++) {
         const Measure *m = &t->rung[r];
         SeamEffort e = seam_thrift_rung(r);
-        x[r] = t->full.seconds / m->seconds;
+        x[r] = full->seconds / m->seconds;
         y[r] = 100.0 * m->right / m->welds;
-        ablation_row(a, "ddddddddd", (double)r, (double)e.expert_mass, (double)e.exit_margin, y[r], points(&t->full, m), 1e6 * m->seconds / m->welds,
-                     1e6 * t->lots[r].seconds / t->lots[r].welds, m->choices / t->full.choices, (double)t->chose[r]);
+        ablation_row(a, "ddddddddd", (double)r, (double)e.expert_mass, (double)e.exit_margin, y[r], points(full, m), 1e6 * m->seconds / m->welds,
+                     1e6 * t->lots[r].seconds / t->lots[r].welds, m->choices / full->choices, (double)t->chose[TOLD][r]);
     }
     ablation_plot(a, "Accuracy against speed of the encoder", "times as fast", "accuracy, %", false);
     ablation_series(a, "ladder", SEAM_THRIFT_RUNGS, x, y);
+}
+
+static void promise_table(Ablation *a, const Totals *t) {
+    ablation_table(a, "What other promises give, on the same welds", "windows lost at most, %", "times as fast", "times as fast in lots", "loss, points",
+                   "expert rows, share", NULL);
+    for (size_t k = 0; k < PROMISES; k++)
+        ablation_row(a, "ddddd", 100 * promises[k], t->rung[0].seconds / t->chosen[k].seconds, t->lots[0].seconds / t->chosen_lots[k].seconds,
+                     points(&t->rung[0], &t->chosen[k]), t->chosen[k].choices / t->rung[0].choices);
+}
+
+static int report(const Totals *t, bool real) {
+    Ablation *a = ablation_new("Dynamic paths: an exit head after each layer and fewer experts halve the average cost at the same quality.");
+    const Measure *full = &t->rung[0], *chosen = &t->chosen[TOLD];
+    double speedup = full->seconds / chosen->seconds, in_lots = t->lots[0].seconds / t->chosen_lots[TOLD].seconds;
+    ablation_key(a, "dynamic.speedup", speedup);
+    ablation_key(a, "dynamic.loss_points", points(full, chosen));
+    ablation_key(a, "dynamic.speedup_lots", in_lots);
+    ablation_key(a, "dynamic.experts_left", chosen->choices / full->choices);
+    ablation_finding(a, "On %d %s out of fold, the effort calibrated on validation (no more than %.0f %% of windows lost, with %.0f %%) makes the encoder "
+                     "%.2f times as fast one by one (%.2f in lots of %d); accuracy goes from %.2f to %.2f %%, a loss of %.2f points.", full->welds,
+                     real ? "real welds" : "made-up welds",
+                     100 * promises[TOLD], 100 * (1 - risk), speedup, in_lots, LOT, 100.0 * full->right / full->welds, 100.0 * chosen->right / chosen->welds,
+                     points(full, chosen));
+    ablation_finding(a, "With a promise of %.0f %% it is %.2f times as fast.", 100 * promises[0], full->seconds / t->chosen[0].seconds);
+    if (real)
+        ablation_finding(a, "The promise of %.0f %% was settled on after these welds had been looked at with %.0f %%, so its figures are not a blind test.",
+                         100 * promises[TOLD], 100 * promises[0]);
+    promise_table(a, t);
+    rung_table(a, t);
     return ablation_print(a);
 }
 
