@@ -152,7 +152,8 @@ SeamStatus seam_model_encode_leaving(const SeamModel *model, SeamRun *run, int32
 size_t seam_model_leaving_bytes(const SeamModel *model, int32_t tokens) {
     int32_t heads = seam_exit_count(&model->config);
     size_t seqs = (size_t)tokens + 1, copy = seam_arena_bytes((size_t)tokens * model->config.dim, sizeof(float)) +
-           seam_arena_bytes((size_t)tokens, sizeof(SeamPlace)) + seam_arena_bytes((size_t)tokens, sizeof(float)) + seam_arena_bytes(seqs + 1, sizeof(int32_t)) + seam_arena_bytes(seqs, sizeof(double));
+           seam_arena_bytes((size_t)tokens, sizeof(SeamPlace)) + seam_arena_bytes((size_t)tokens, sizeof(float)) + seam_arena_bytes(seqs + 1, sizeof(int32_t)) +
+           seam_arena_bytes(seqs, sizeof(double));
     size_t look = seam_arena_bytes(seqs, 1) + seam_arena_bytes(seqs * (size_t)model->config.n_classes, sizeof(float));
     if (heads == 0)
         return 0;
