@@ -74,20 +74,20 @@ void seam_bootstrap(int32_t n, const char *const *group, int32_t draws, uint64_t
 
 // ---- rates ---------------------------------------------------------------------------------------------------------------------
 
-// P(X <= hits) of a binomial, 0 < p < 1.
-static double binomial_below(int32_t hits, int32_t n, double p) {
+double seam_binomial_below(int32_t hits, int32_t n, double p) {
     double sum = 0;
-    for (int32_t k = 0; k <= hits; k++)
+    if (p <= 0 || hits >= n)
+        return 1;
+    for (int32_t k = 0; k <= hits && p < 1; k++)
         sum += exp(lgamma(n + 1.0) - lgamma(k + 1.0) - lgamma(n - k + 1.0) + k * log(p) + (n - k) * log1p(-p));
-    return sum;
+    return fmin(sum, 1);
 }
 
-// The p at which P(X <= hits) is `chance`; it falls with p.
-static double solve(int32_t hits, int32_t n, double chance) {
+double seam_binomial_share(int32_t hits, int32_t n, double chance) {
     double low = 0, high = 1;
     for (int32_t step = 0; step < 60; step++) {
         double p = (low + high) / 2;
-        if (binomial_below(hits, n, p) > chance)
+        if (seam_binomial_below(hits, n, p) > chance)
             low = p;
         else
             high = p;
@@ -98,7 +98,7 @@ static double solve(int32_t hits, int32_t n, double chance) {
 SeamInterval seam_exact_interval(int32_t hits, int32_t n) {
     if (n <= 0)
         return (SeamInterval){NAN, NAN};
-    return (SeamInterval){hits > 0 ? solve(hits - 1, n, 1 - tail) : 0, hits < n ? solve(hits, n, tail) : 1};
+    return (SeamInterval){hits > 0 ? seam_binomial_share(hits - 1, n, 1 - tail) : 0, hits < n ? seam_binomial_share(hits, n, tail) : 1};
 }
 
 // ---- scores --------------------------------------------------------------------------------------------------------------------

@@ -23,6 +23,10 @@ typedef void (*SeamFigureFunc)(const void *user, const int32_t *times, double *v
 // leaves a record out. With fewer than two groups, or where under half of the draws have a value, the interval is not known. draws = 0: none is computed.
 void seam_bootstrap(int32_t n, const char *const *group, int32_t draws, uint64_t seed, int32_t figures, SeamFigureFunc measure, const void *user,
                     SeamInterval *interval);
+// P(X <= hits) of n independent ones with probability p each; 0 at p = 1, where hits < n.
+double seam_binomial_below(int32_t hits, int32_t n, double p);
+// The p at which that is `chance`, hits < n; it falls with p.
+double seam_binomial_share(int32_t hits, int32_t n, double chance);
 // Of a rate, hits of n, independent ones (Clopper and Pearson 1934): never narrower than 95 %.
 SeamInterval seam_exact_interval(int32_t hits, int32_t n);
 // Sum over falling scores of (recall - recall before) * precision, equal scores at once. NaN without a defective one or without a good one.

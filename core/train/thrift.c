@@ -8,8 +8,6 @@
 // A window is lost when all of the work gives its class and the effort does not; that the effort also puts some right is not set off.
 #include "core/train/thrift.h"
 
-#include <math.h>
-
 static const SeamEffort ladder[SEAM_THRIFT_RUNGS] = {
     {.expert_mass = 0, .exit_margin = 0},       {.expert_mass = 0.95f, .exit_margin = 0.99f}, {.expert_mass = 0.9f, .exit_margin = 0.97f},
     {.expert_mass = 0.8f, .exit_margin = 0.95f}, {.expert_mass = 0.7f, .exit_margin = 0.9f},   {.expert_mass = 0.6f, .exit_margin = 0.8f},
@@ -21,27 +19,8 @@ SeamEffort seam_thrift_rung(int32_t rung) {
     return ladder[CLAMP(rung, 0, SEAM_THRIFT_RUNGS - 1)];
 }
 
-double seam_thrift_chance(int32_t n, int32_t lost, double p) {
-    double sum = 0;
-    if (p <= 0 || lost >= n)
-        return 1;
-    for (int32_t k = 0; k <= lost && p < 1; k++)
-        sum += exp(lgamma(n + 1.0) - lgamma(k + 1.0) - lgamma(n - k + 1.0) + k * log(p) + (n - k) * log1p(-p));
-    return fmin(sum, 1);
-}
-
 double seam_thrift_bound(int32_t n, int32_t lost, double risk) {
-    double low = 0, high = 1;
-    if (n == 0 || lost >= n)
-        return 1;
-    for (int i = 0; i < 60; i++) {
-        double middle = (low + high) / 2;
-        if (seam_thrift_chance(n, lost, middle) > risk)
-            low = middle;
-        else
-            high = middle;
-    }
-    return high;
+    return n == 0 || lost >= n ? 1 : seam_binomial_share(lost, n, risk);
 }
 
 typedef struct {
@@ -90,7 +69,7 @@ bool seam_thrift_calibrate(const SeamModel *model, const SeamKernels *kernels, c
         ok = judge(&options, data, use, &g, error);
         for (int32_t i = 0; ok && i < n; i++)
             lost += whole[i] && !g.right->data[i];
-        if (!ok || seam_thrift_chance(n, lost, loss) > risk)
+        if (!ok || seam_binomial_below(lost, n, loss) > risk)
             break;
         *out = (SeamThrift){ladder[rung], n, lost, seam_thrift_bound(n, lost, risk)};
     }

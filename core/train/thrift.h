@@ -18,9 +18,7 @@ typedef struct {
 // The rung's effort: 0 is all of the work, higher ones do less.
 SeamEffort seam_thrift_rung(int32_t rung);
 
-// The chance that `lost` or fewer of n are lost by luck where the true share is p: sum_{k<=lost} C(n, k) p^k (1-p)^(n-k).
-double seam_thrift_chance(int32_t n, int32_t lost, double p);
-// The highest share that cannot be ruled out: the p at which that chance is `risk` (Clopper and Pearson 1934, one-sided).
+// The highest share that cannot be ruled out: the p at which so few losses have the chance `risk` (Clopper and Pearson 1934, one-sided).
 double seam_thrift_bound(int32_t n, int32_t lost, double risk);
 
 // Climbs the ladder while, with probability 1 - risk, no more than `loss` of all windows are lost. use [data->n]: records that the model has not

@@ -99,9 +99,9 @@ static void test_climb(void) {
 }
 
 static void test_bound(void) {
-    g_assert_cmpfloat_with_epsilon(seam_thrift_chance(10, 1, 0.2), pow(0.8, 10) + 10 * 0.2 * pow(0.8, 9), 1e-12);
-    g_assert_cmpfloat(seam_thrift_chance(10, 3, 0), ==, 1);
-    g_assert_cmpfloat(seam_thrift_chance(10, 3, 1), ==, 0);
+    g_assert_cmpfloat_with_epsilon(seam_binomial_below(1, 10, 0.2), pow(0.8, 10) + 10 * 0.2 * pow(0.8, 9), 1e-12);
+    g_assert_cmpfloat(seam_binomial_below(3, 10, 0), ==, 1);
+    g_assert_cmpfloat(seam_binomial_below(3, 10, 1), ==, 0);
     g_assert_cmpfloat_with_epsilon(seam_thrift_bound(10, 1, 0.05), 0.3942, 1e-4); // Clopper and Pearson's table
     g_assert_cmpfloat(seam_thrift_bound(10, 10, 0.05), ==, 1);
     g_assert_cmpfloat(seam_thrift_bound(0, 0, 0.05), ==, 1);
