@@ -2,7 +2,7 @@
 //
 // Augmentation. Pictures: out(u) = light(in(1/2 + shift + (u - 1/2) * scale)), u in 0..1 each way, bilinear, edges repeated; light(v) = contrast *
 // (v^gamma - 1/2) + 1/2 + brightness, as a table of 256 bytes; then mirrored or turned by quarters. A rectangle may be erased to the picture's mean
-// (Zhong 2020, "Random erasing"). What older recipes do not ask for draws no lot, so that they keep their bits. Samples: speed and equaliser
+// (Zhong 2020, "Random erasing"). Colours: out_c = gain_c * (grey + saturation * (in_c - grey)), grey the pixel's mean. What older recipes do not ask for draws no lot, so that they keep their bits. Samples: speed and equaliser
 // (augment_signal.c), then x -> gain * x + offset + noise, a gain and an offset a channel.
 #include "core/train/augment.h"
 
@@ -70,6 +70,20 @@ static void warp(const Frame *f, int32_t size, int32_t channels, const uint8_t *
                 *out++ = light[(a * (256 - share_y) + b * share_y + 32768) >> 16];
             }
         }
+}
+
+// Another light and another camera: a gain a channel, colours nearer to grey or farther from it.
+static void shift_colours(double colour, SeamRandom *random, size_t pixels, uint8_t *x) {
+    float saturation = 1 + (float)both_ways(random, colour), gain[3];
+    for (int32_t c = 0; c < 3; c++)
+        gain[c] = (float)exp(both_ways(random, colour / 2));
+    for (size_t i = 0; i < pixels; i++, x += 3) {
+        float grey = (float)(x[0] + x[1] + x[2]) / 3;
+        for (int32_t c = 0; c < 3; c++) {
+            float v = gain[c] * (grey + saturation * (x[c] - grey));
+            x[c] = v < 0 ? 0 : v > 255 ? 255 : (uint8_t)(v + 0.5f);
+        }
+    }
 }
 
 // Sum of four uniform bytes, less its mean: near enough to a normal, variance 4 (256^2 - 1) / 12.
@@ -148,6 +162,8 @@ void seam_augment_picture(const SeamAugment *a, SeamRandom *random, int32_t size
         warp(&f, size, channels, light, in, out);
     else
         memcpy(out, in, (size_t)size * size * channels);
+    if (a->colour > 0 && channels == 3)
+        shift_colours(a->colour, random, (size_t)size * size, out);
     float sigma = (float)(a->noise * seam_random_uniform(random));
     if (sigma > 0.5f)
         add_noise(random, sigma, (size_t)size * size * channels, out);

@@ -33,6 +33,7 @@ static const Field augment_fields[] = {
     {"noise", NUMBER, AUGMENT(noise), 0, 100, 4},
     {"shift", NUMBER, AUGMENT(shift), 0, 0.5, 0.06},
     {"scale", NUMBER, AUGMENT(scale), 0, 0.5, 0.1},
+    {"colour", NUMBER, AUGMENT(colour), 0, 1, 0},
     {"flip", FLAG, AUGMENT(flip), 0, 1, 0},
     {"flip_vertical", FLAG, AUGMENT(flip_vertical), 0, 1, 0},
     {"rotate", FLAG, AUGMENT(rotate), 0, 1, 0},

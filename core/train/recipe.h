@@ -13,6 +13,7 @@ typedef struct {
     double brightness, contrast, gamma; // pictures: shares of the range, each way
     double noise;                       // pictures: standard deviation of grey levels
     double shift, scale;                // pictures: share of the side; share of the size
+    double colour;                      // coloured pictures: share by which colours move from grey, each way; half of it a channel's gain
     bool flip;                          // pictures: mirrored left to right half of the time
     bool flip_vertical;                 // pictures: mirrored top to bottom half of the time
     bool rotate;                        // pictures: turned by 0 to 3 quarters

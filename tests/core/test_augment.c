@@ -111,6 +111,33 @@ static void test_erase(void) {
     g_assert_cmpint(dropped, >, 0);
 }
 
+// Colours move, each another way; a picture of one channel is left alone.
+static void test_colours(void) {
+    const SeamAugment a = {.colour = 0.4};
+    uint8_t in[SIZE * SIZE * 3], out[SIZE * SIZE * 3];
+    bool redder = false, bluer = false;
+    for (int32_t i = 0; i < SIZE * SIZE; i++)
+        in[3 * i] = 140, in[3 * i + 1] = 100, in[3 * i + 2] = 120;
+    for (uint64_t i = 0; i < DRAWS; i++) {
+        SeamRandom random = seam_random(7, i);
+        int32_t n = 0;
+        seam_augment_picture(&a, &random, SIZE, 3, in, out, NULL, &n);
+        for (int32_t c = 0; c < 3; c++) { // gains within e^+-0.2, colours within 0.6 to 1.4 of their distance from grey
+            double low = fmin(0.6 * (in[c] - 120), 1.4 * (in[c] - 120)), high = fmax(0.6 * (in[c] - 120), 1.4 * (in[c] - 120));
+            g_assert_cmpfloat(out[c], >=, (120 + low) * exp(-0.2) - 1);
+            g_assert_cmpfloat(out[c], <=, (120 + high) * exp(0.2) + 1);
+        }
+        g_assert_cmpmem(out, 3, out + 3 * (SIZE * SIZE - 1), 3); // one light for the whole picture
+        redder |= out[0] - out[2] > 30;
+        bluer |= out[2] > out[0];
+    }
+    g_assert_true(redder && bluer);
+    SeamRandom random = seam_random(7, 1);
+    int32_t n = 0;
+    seam_augment_picture(&a, &random, SIZE, 1, in, out, NULL, &n);
+    g_assert_cmpmem(out, SIZE * SIZE, in, SIZE * SIZE);
+}
+
 // A recipe that does not ask for what came later draws the lots that it drew before.
 static void test_lots(void) {
     const SeamAugment before = {.flip = true, .shift = 0.1};
@@ -127,6 +154,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/augment/boxes", test_boxes);
     g_test_add_func("/augment/turns", test_turns);
     g_test_add_func("/augment/erase", test_erase);
+    g_test_add_func("/augment/colours", test_colours);
     g_test_add_func("/augment/lots", test_lots);
     return g_test_run();
 }

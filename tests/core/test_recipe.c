@@ -34,7 +34,7 @@ static void test_defaults(void) {
     g_assert_cmpuint(r->train.seed, ==, 1);
     g_assert_cmpint(r->pretrain.steps, ==, 0); // there is no such stage
     g_assert_cmpfloat(r->augment.modality_dropout, ==, 0.25);
-    g_assert_false(r->augment.flip || r->augment.flip_vertical || r->augment.rotate || r->augment.erase > 0);
+    g_assert_false(r->augment.flip || r->augment.flip_vertical || r->augment.rotate || r->augment.erase > 0 || r->augment.colour > 0);
     g_assert_cmpfloat(r->validation, ==, 0.15);
     g_assert_cmpfloat(r->false_reject, ==, 0.005);
     g_assert_cmpfloat(r->top_fraction, ==, 0.25);
@@ -48,7 +48,7 @@ static void test_defaults(void) {
 static void test_given(void) {
     SeamRecipe *r = parse("{\"name\":\"weld\",\"_note\":\"a remark\",\"preset\":\"small\",\"synth\":{\"runs\":3}," CONFIG
                           ",\"split\":{\"by\":\"group\",\"validation\":0.2,\"calibration\":0,\"calibration_folds\":4,\"group\":\"day\",\"group_pattern\":\"^(lot[0-9]+)_\",\"near_duplicates\":true},"
-                          "\"augment\":{\"flip\":true,\"flip_vertical\":true,\"rotate\":true,\"erase\":0.3,\"noise\":0,\"equaliser\":3,\"speed\":0.01,\"offset\":{\"flow\":2.5},\"_why\":1},"
+                          "\"augment\":{\"flip\":true,\"flip_vertical\":true,\"rotate\":true,\"erase\":0.3,\"colour\":0.4,\"noise\":0,\"equaliser\":3,\"speed\":0.01,\"offset\":{\"flow\":2.5},\"_why\":1},"
                           "\"pretrain\":{\"batch\":3,\"mask\":0.75},"
                           "\"train\":{\"steps\":5,\"seed\":7,\"lr\":0.5,\"class_weights\":{\"porosity\":3}},"
                           "\"calibrate\":{\"false_reject\":0.1,\"miss\":0.2,\"top_fraction\":1}}");
@@ -59,6 +59,7 @@ static void test_given(void) {
     g_assert_cmpint(r->calibration_folds, ==, 4);
     g_assert_true(r->augment.flip && r->augment.flip_vertical && r->augment.rotate);
     g_assert_cmpfloat(r->augment.erase, ==, 0.3);
+    g_assert_cmpfloat(r->augment.colour, ==, 0.4);
     g_assert_cmpstr(r->group, ==, "day");
     g_assert_cmpstr(r->group_pattern, ==, "^(lot[0-9]+)_");
     g_assert_true(r->near_duplicates);
@@ -126,6 +127,7 @@ static void test_refuses(void) {
         {"{\"name\":\"weld\"," CONFIG ",\"train\":{},\"augment\":{\"flip\":1}}", "flip"},
         {"{\"name\":\"weld\"," CONFIG ",\"train\":{},\"augment\":{\"noise\":101}}", "noise"},
         {"{\"name\":\"weld\"," CONFIG ",\"train\":{},\"augment\":{\"erase\":1.5}}", "erase"},
+        {"{\"name\":\"weld\"," CONFIG ",\"train\":{},\"augment\":{\"colour\":-1}}", "colour"},
         {"{\"name\":\"weld\"," CONFIG ",\"train\":{},\"pretrain\":{\"mask\":1}}", "mask"},
         {"{\"name\":\"weld\"," CONFIG ",\"train\":{},\"pretrain\":{\"masks\":0.5}}", "masks"},
         {"{\"name\":\"weld\"," CONFIG ",\"train\":{},\"augment\":{\"rotate\":90}}", "rotate"},

@@ -14,7 +14,7 @@ static void check_numbers(const SeamRecipe *r) {
     g_assert_true(t->lr > 0 && t->warmup >= 0 && t->clip > 0 && t->ema >= 0 && t->ema < 1 && t->positive >= 1);
     g_assert_true(t->good_share >= 0 && t->good_share <= 1 && t->video_rate >= 0 && t->group_power >= 0 && t->group_power <= 1);
     g_assert_true(a->noise >= 0 && a->shift >= 0 && a->scale >= 0 && a->time_shift <= 0.5 && a->channel_dropout < 1 && a->modality_dropout < 1 &&
-                  a->erase >= 0 && a->erase <= 1);
+                  a->erase >= 0 && a->erase <= 1 && a->colour >= 0 && a->colour <= 1);
     g_assert_true(r->pretrain.steps >= 0 && r->pretrain.batch >= 1 && r->pretrain.mask > 0 && r->pretrain.mask < 1 && r->pretrain.lr > 0);
     g_assert_true(r->validation >= 0 && r->calibration >= 0 && r->validation + r->calibration < 1);
     g_assert_true(r->false_reject > 0 && r->false_reject <= 0.5 && r->miss > 0 && r->miss <= 0.5);
