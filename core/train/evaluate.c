@@ -249,6 +249,7 @@ typedef struct {
     bool *defect, *correct;
     int32_t n_lives;
     SeamLife *life;
+    int32_t *record_of_life;
     SeamJudged *judged; // by the records' index
     bool classified; // a classifier spoke: confidence means something
 } Lists;
@@ -294,8 +295,8 @@ static bool evaluate_one(SeamEvaluator *e, const SeamEvaluateWhat *what, const S
     out->findings_plain += verdict->finding_plain;
     if (verdict->windows > 0 && what->verdict)
         what->verdict(what->user, record, verdict);
-    if (verdict->windows > 0)
-        lists->n_lives += seam_evaluate_life(&e->options.model->config, record, verdict, &lists->life[lists->n_lives]);
+    if (verdict->windows > 0 && seam_evaluate_life(&e->options.model->config, record, verdict, &lists->life[lists->n_lives]))
+        lists->record_of_life[lists->n_lives++] = (int32_t)(judged - lists->judged);
     if (verdict->windows > 0 && record->label)
         count_verdict(out, lists, record, verdict, judged);
     else
@@ -312,7 +313,10 @@ static void find_intervals(SeamEvaluation *out, const Lists *l, const Boxes *b, 
                          .found = (SeamMetricBox *)(void *)b->found->data,
                          .true_box = (const SeamMetricBox *)(const void *)b->truth->data,
                          .box_classes = b->config->n_classes,
-                         .record_of_picture = (const int32_t *)(const void *)b->record_of->data};
+                         .record_of_picture = (const int32_t *)(const void *)b->record_of->data,
+                         .n_lives = l->n_lives,
+                         .life = l->life,
+                         .record_of_life = l->record_of_life};
     seam_judged_intervals(&set, draws, bootstrap_seed, out->interval);
 }
 
@@ -324,7 +328,7 @@ static void compare_promises(SeamEvaluation *out, const SeamWeldOptions *weld) {
 
 static void finish(SeamEvaluation *out, const Lists *l, Boxes *b, double recall) {
     out->n = MAX(l->n, l->n_lives);
-    seam_metric_lives(l->n_lives, l->life, &out->lives);
+    seam_metric_lives(l->n_lives, l->life, NULL, &out->lives);
     out->auroc = seam_metric_auroc(l->n, l->score, l->defect);
     out->average_precision = seam_metric_average_precision(l->n, l->score, l->defect);
     out->false_reject_rate = seam_metric_false_reject(l->n, l->score, l->defect, recall);
@@ -344,7 +348,7 @@ bool seam_evaluate(const SeamEvaluateOptions *options, const SeamDataset *data, 
                    .found = g_array_new(FALSE, FALSE, sizeof(SeamMetricBox)), .truth = g_array_new(FALSE, FALSE, sizeof(SeamMetricBox)),
                    .record_of = g_array_new(FALSE, FALSE, sizeof(int32_t))};
     Lists lists = {0, g_new0(float, data->n + 1), g_new0(float, data->n + 1), g_new0(bool, data->n + 1), g_new0(bool, data->n + 1), 0,
-                   g_new0(SeamLife, data->n + 1), g_new0(SeamJudged, data->n + 1)};
+                   g_new0(SeamLife, data->n + 1), g_new0(int32_t, data->n + 1), g_new0(SeamJudged, data->n + 1)};
     SeamEvaluateOptions watched = *options;
     watched.window = gather_boxes;
     watched.change = NULL;
@@ -385,6 +389,7 @@ bool seam_evaluate(const SeamEvaluateOptions *options, const SeamDataset *data, 
     g_free(lists.defect);
     g_free(lists.correct);
     g_free(lists.life);
+    g_free(lists.record_of_life);
     g_free(lists.judged);
     return ok;
 }

@@ -149,7 +149,7 @@ double seam_metric_average_precision(int32_t n, const float *score, const bool *
 // ---- an evaluation -------------------------------------------------------------------------------------------------------------
 
 const char *seam_figure_name(SeamFigure figure) {
-    static const char *const names[] = {"accuracy", "macro_f1", "auroc", "average_precision", "map50"};
+    static const char *const names[] = {"accuracy", "macro_f1", "auroc", "average_precision", "map50", "rmse", "score", "coverage", "interval_width"};
     return names[figure];
 }
 
@@ -158,7 +158,7 @@ typedef struct {
     int32_t n_ranked;
     Ranked *ranked;
     bool *right;       // [n_found] whether the box was found, by the order of set->found
-    int32_t *confusion, *picture_times;
+    int32_t *confusion, *picture_times, *life_times;
     int32_t pictures;
 } Draws;
 
@@ -176,9 +176,21 @@ static void class_figures(const Draws *d, const int32_t *times, double *value) {
     value[SEAM_FIGURE_MACRO_F1] = metrics.macro_f1;
 }
 
+static void life_figures(const Draws *d, const int32_t *times, double *value) {
+    SeamLifeMetrics lives;
+    for (int32_t i = 0; i < d->set->n_lives; i++)
+        d->life_times[i] = times[d->set->record_of_life[i]];
+    seam_metric_lives(d->set->n_lives, d->set->life, d->life_times, &lives);
+    value[SEAM_FIGURE_RMSE] = lives.rmse;
+    value[SEAM_FIGURE_SCORE] = lives.score;
+    value[SEAM_FIGURE_COVERAGE] = lives.coverage;
+    value[SEAM_FIGURE_INTERVAL_WIDTH] = lives.interval_width;
+}
+
 static void measure_draw(const void *user, const int32_t *times, double *value) {
     const Draws *d = user;
     class_figures(d, times, value);
+    life_figures(d, times, value);
     rank_figures(d->n_ranked, d->ranked, times, &value[SEAM_FIGURE_AUROC], &value[SEAM_FIGURE_AVERAGE_PRECISION]);
     for (int32_t p = 0; p < d->pictures; p++)
         d->picture_times[p] = times[d->set->record_of_picture[p]];
@@ -206,12 +218,14 @@ void seam_judged_intervals(const SeamJudgedSet *set, int32_t draws, uint64_t see
     qsort(d.ranked, (size_t)d.n_ranked, sizeof *d.ranked, by_score);
     count_pictures(&d);
     d.picture_times = g_new0(int32_t, d.pictures + 1);
+    d.life_times = g_new0(int32_t, set->n_lives + 1);
     seam_metric_match(set->n_found, set->found, set->n_true, set->true_box, d.right);
     seam_bootstrap(set->n, group, draws, seed, SEAM_FIGURES, measure_draw, &d, interval);
     g_free(d.ranked);
     g_free(d.right);
     g_free(d.confusion);
     g_free(d.picture_times);
+    g_free(d.life_times);
 }
 
 // ---- promises and printing -----------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@
 
 #include "core/result.h"
 #include "core/train/metrics.h"
+#include "core/train/metrics_rul.h"
 
 enum { SEAM_BOOTSTRAP_DRAWS = 1000 };
 
@@ -34,7 +35,18 @@ double seam_metric_average_precision(int32_t n, const float *score, const bool *
 
 // ---- the figures of an evaluation ------------------------------------------------------------------------------------------------
 
-typedef enum { SEAM_FIGURE_ACCURACY, SEAM_FIGURE_MACRO_F1, SEAM_FIGURE_AUROC, SEAM_FIGURE_AVERAGE_PRECISION, SEAM_FIGURE_MAP50, SEAM_FIGURES } SeamFigure;
+typedef enum {
+    SEAM_FIGURE_ACCURACY,
+    SEAM_FIGURE_MACRO_F1,
+    SEAM_FIGURE_AUROC,
+    SEAM_FIGURE_AVERAGE_PRECISION,
+    SEAM_FIGURE_MAP50,
+    SEAM_FIGURE_RMSE, // of lives, as the next ones
+    SEAM_FIGURE_SCORE,
+    SEAM_FIGURE_COVERAGE,
+    SEAM_FIGURE_INTERVAL_WIDTH,
+    SEAM_FIGURES
+} SeamFigure;
 const char *seam_figure_name(SeamFigure figure); // as a key of JSON: "macro_f1"
 
 typedef struct {
@@ -54,6 +66,9 @@ typedef struct {
     const SeamMetricBox *true_box;
     int32_t box_classes;
     const int32_t *record_of_picture; // index into judged of each SeamMetricBox.picture
+    int32_t n_lives;
+    const SeamLife *life;          // [n_lives]
+    const int32_t *record_of_life; // index into judged of each
 } SeamJudgedSet;
 
 void seam_judged_intervals(const SeamJudgedSet *set, int32_t draws, uint64_t seed, SeamInterval interval[SEAM_FIGURES]);

@@ -20,4 +20,5 @@ typedef struct {
     double interval_width; // mean, seconds
 } SeamLifeMetrics;
 
-void seam_metric_lives(int32_t n, const SeamLife *life, SeamLifeMetrics *out);
+// times [n]: how often each life counts; NULL: once.
+void seam_metric_lives(int32_t n, const SeamLife *life, const int32_t *times, SeamLifeMetrics *out);

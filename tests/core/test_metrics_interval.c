@@ -95,11 +95,13 @@ static void test_judged(void) {
     const SeamMetricBox truth[] = {{0, {0.5f, 0.5f, 0.2f, 0.2f, 1, 1}}, {1, {0.5f, 0.5f, 0.2f, 0.2f, 1, 1}}};
     SeamMetricBox found[] = {{1, {0.1f, 0.1f, 0.2f, 0.2f, 0.7f, 1}}, {0, {0.5f, 0.5f, 0.2f, 0.2f, 0.9f, 1}}};
     const int32_t record[] = {0, 2};
+    const SeamLife life[] = {{10, 12, 8, 11}, {20, 26, 22, 30}};
     const SeamJudgedSet set = {.n = 6, .judged = list, .classes = 2, .n_found = 2, .n_true = 2, .found = found, .true_box = truth, .box_classes = 2,
-                               .record_of_picture = record};
+                               .record_of_picture = record, .n_lives = 2, .life = life, .record_of_life = record};
     SeamInterval in[SEAM_FIGURES], none[SEAM_FIGURES];
     seam_judged_intervals(&set, SEAM_BOOTSTRAP_DRAWS, 1, in);
-    static const double low[SEAM_FIGURES] = {2.0 / 3, 0.4, 0.5, 0.5, 0}, high[SEAM_FIGURES] = {1, 1, 1, 1, 1};
+    const double low[SEAM_FIGURES] = {2.0 / 3, 0.4, 0.5, 0.5, 0, 2, 2 * expm1(0.2), 0, 3},
+                        high[SEAM_FIGURES] = {1, 1, 1, 1, 1, 6, 2 * expm1(0.6), 1, 8};
     for (int32_t f = 0; f < SEAM_FIGURES; f++) {
         g_assert_cmpfloat_with_epsilon(in[f].low, low[f], 1e-9);
         g_assert_cmpfloat_with_epsilon(in[f].high, high[f], 1e-9);

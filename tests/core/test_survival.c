@@ -302,13 +302,13 @@ static void test_verdict(Fixture *f, gconstpointer data) {
 static void test_metrics(void) {
     const SeamLife life[] = {{50, 63, 45, 70}, {50, 40, 45, 60}, {20, 20, 25, 30}, {20, 20, NAN, NAN}};
     SeamLifeMetrics m;
-    seam_metric_lives(4, life, &m);
+    seam_metric_lives(4, life, NULL, &m);
     g_assert_cmpint(m.n, ==, 4);
     g_assert_cmpfloat_with_epsilon(m.rmse, sqrt((13 * 13 + 10 * 10) / 4.0), 1e-9);
     g_assert_cmpfloat_with_epsilon(m.score, exp(1.3) - 1 + exp(10.0 / 13) - 1, 1e-9);
     g_assert_cmpfloat_with_epsilon(m.coverage, 2.0 / 3, 1e-9);
     g_assert_cmpfloat_with_epsilon(m.interval_width, (25 + 15 + 5) / 3.0, 1e-9);
-    seam_metric_lives(0, life, &m);
+    seam_metric_lives(0, life, NULL, &m);
     g_assert_true(isnan(m.rmse) && isnan(m.score) && isnan(m.coverage) && isnan(m.interval_width));
 }
 
