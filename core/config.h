@@ -86,7 +86,7 @@ typedef struct {
 typedef struct {
     int32_t buckets;    // rows of the table
     int32_t ngram_min, ngram_max; // bytes
-    int32_t max_tokens; // words of one text that are read; the newest are kept
+    int32_t max_tokens; // words of a text that are read at once: of more, chunks where a layer scans, else the newest (core/layers/text_embed.h)
 } SeamTextConfig;
 
 // Columns of a feature table, computed by others: one reading of `channels` values a window, cut into `tokens` runs of neighbouring
@@ -180,6 +180,8 @@ int32_t seam_config_task(const SeamConfig *config, const char *name);
 
 // Tokens that one input of a modality gives: a picture, a full window of a sensor, max_tokens of a text, a reading of features.
 int32_t seam_modality_tokens(const SeamConfig *config, int32_t modality);
+// Whether a layer of the encoder has this mixer.
+bool seam_config_has_mixer(const SeamConfig *config, SeamMixer mixer);
 // Whether the model boxes what is good, too.
 bool seam_config_good_boxes(const SeamConfig *config);
 // Samples a second of a sensor modality; readings a second of a feature modality.

@@ -94,7 +94,7 @@ typedef struct {
     const char *by;
 } Need;
 
-static bool has_mixer(const SeamConfig *config, SeamMixer mixer) {
+bool seam_config_has_mixer(const SeamConfig *config, SeamMixer mixer) {
     bool has = false;
     for (int32_t l = 0; l < config->layers; l++)
         has = has || config->mixer[l] == mixer;
@@ -117,7 +117,7 @@ static bool forecasts(const SeamConfig *c) {
 
 // What would have no effect, or could not be.
 static bool check_sense(const SeamConfig *c, const char *where, GError **error) {
-    if (c->hash_causal && !has_mixer(c, SEAM_MIXER_HASH))
+    if (c->hash_causal && !seam_config_has_mixer(c, SEAM_MIXER_HASH))
         return seam_config_refuse(where, error, "\"hash_causal\" needs a layer with \"mixer\" \"hash\"");
     if (c->fusion_bucket > 0 && c->fusion_layers == 0)
         return seam_config_refuse(where, error, "\"fusion_bucket\" is %d, but \"fusion_layers\" is 0: give the fusion a layer, or leave it out", c->fusion_bucket);
@@ -129,7 +129,7 @@ static bool check_sense(const SeamConfig *c, const char *where, GError **error) 
                                   c->layers);
     if (c->exit_every > 0 && (c->n_classes < 2 || !has_task(c, SEAM_TASK_CLASSIFY)))
         return seam_config_refuse(where, error, "\"exit_every\" needs a task of kind \"classify\" and two \"classes\" at least: an exit is taken when the class is sure");
-    if (c->exit_every > 0 && has_mixer(c, SEAM_MIXER_SCAN))
+    if (c->exit_every > 0 && seam_config_has_mixer(c, SEAM_MIXER_SCAN))
         return seam_config_refuse(where, error, "\"exit_every\" cannot be beside a layer with \"mixer\" \"scan\": a sequence that leaves would be a hole in what the scan knows of its stream");
     if (c->windows > 0 && has_task(c, SEAM_TASK_RUL))
         return seam_config_refuse(where, error, "\"windows\" is %d, but a task of kind \"rul\" judges the last window: leave \"windows\" out", c->windows);
@@ -146,8 +146,8 @@ bool seam_config_options_check(const SeamConfig *c, const char *where, GError **
     }
     const char *hash = "a layer with \"mixer\" \"hash\"", *gated = "a layer with \"mixer\" \"gated\"", *scan = "a layer with \"mixer\" \"scan\"";
     const Need needs[] = {
-        {"hash_bucket", c->hash_bucket, has_mixer(c, SEAM_MIXER_HASH), hash}, {"hash_rounds", c->hash_rounds, has_mixer(c, SEAM_MIXER_HASH), hash},
-        {"gated_budget", c->gated_budget, has_mixer(c, SEAM_MIXER_GATED), gated}, {"scan_state", c->scan_state, has_mixer(c, SEAM_MIXER_SCAN), scan},
+        {"hash_bucket", c->hash_bucket, seam_config_has_mixer(c, SEAM_MIXER_HASH), hash}, {"hash_rounds", c->hash_rounds, seam_config_has_mixer(c, SEAM_MIXER_HASH), hash},
+        {"gated_budget", c->gated_budget, seam_config_has_mixer(c, SEAM_MIXER_GATED), gated}, {"scan_state", c->scan_state, seam_config_has_mixer(c, SEAM_MIXER_SCAN), scan},
         {"bank_write", c->bank_write, c->bank_slots > 0, "\"bank_slots\""}, {"bank_slots", c->bank_slots, c->bank_write > 0, "\"bank_write\""},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(needs); i++)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/chunks.h"
 #include "core/error.h"
 #include "core/model_exit.h"
 
@@ -400,7 +401,8 @@ size_t seam_model_encode_bytes(const SeamModel *model, int32_t tokens, bool trai
         if (seam_encoder_sees_locally(&model->encoder[l]))
             pattern = seam_pattern_local_bytes(&model->config, tokens);
     }
-    return kept + scratch + pattern + (train ? 0 : seam_model_leaving_bytes(model, tokens));
+    size_t joined = seam_config_has_mixer(&model->config, SEAM_MIXER_SCAN) ? seam_chunks_join_bytes(tokens) : 0;
+    return kept + scratch + pattern + joined + (train ? 0 : seam_model_leaving_bytes(model, tokens));
 }
 
 size_t seam_model_merge_bytes(const SeamModel *model, int32_t tokens) {
@@ -454,10 +456,24 @@ SeamStatus seam_model_embed_texts(const SeamModel *model, SeamRun *run, int32_t 
                                   SeamTokens *out, SeamTextEmbedSaved *saved) {
     if (!is_front(model, modality, SEAM_FRONT_TEXT))
         return SEAM_BAD_SHAPE;
-    SEAM_TRY(
-        seam_text_embed_forward(&model->embed[modality].text, run, texts, text, time, out, saved));
+    const SeamTextEmbed *embed = &model->embed[modality].text;
+    SeamTextCursor *cursor = SEAM_NEW(run->arena, SeamTextCursor, texts);
+    if (!cursor)
+        return SEAM_NO_MEMORY;
+    for (int32_t t = 0; t < texts; t++)
+        cursor[t] = seam_text_open(embed, text[t], strlen(text[t]));
+    SEAM_TRY(seam_text_embed_forward(embed, run, texts, cursor, time, true, out, saved));
     return seam_project_forward(&model->project, run, modality, out,
                                 saved ? &saved->project : NULL);
+}
+
+SeamStatus seam_model_embed_chunk(const SeamModel *model, SeamRun *run, int32_t modality,
+                                  SeamTextCursor *cursor, double time, SeamTokens *out) {
+    if (!is_front(model, modality, SEAM_FRONT_TEXT))
+        return SEAM_BAD_SHAPE;
+    SEAM_TRY(seam_text_embed_forward(&model->embed[modality].text, run, 1, cursor, &time, false,
+                                     out, NULL));
+    return seam_project_forward(&model->project, run, modality, out, NULL);
 }
 
 SeamStatus seam_model_embed_features(const SeamModel *model, SeamRun *run, int32_t modality,
@@ -475,12 +491,15 @@ SeamStatus seam_model_encode_layers(const SeamModel *model, SeamRun *run, int32_
                                     int32_t last, SeamTokens *tokens, float *use, SeamCarry *carry,
                                     SeamEncoderSaved *saved) {
     size_t mark = seam_arena_mark(run->arena);
-    SeamPattern dense = seam_pattern_dense(tokens), local = {0};
+    SeamPattern dense = seam_pattern_dense(tokens), joined = dense, local = {0};
+    SEAM_TRY(seam_chunks_join(tokens, run->arena, &joined));
     for (int32_t l = first; l <= last; l++) {
         bool is_local = seam_encoder_sees_locally(&model->encoder[l]);
         if (is_local && !local.key_start) // one pattern for all local layers
             SEAM_TRY(seam_pattern_local(&model->config, run->arena, tokens, &local));
-        SEAM_TRY(seam_encoder_forward(&model->encoder[l], run, is_local ? &local : &dense,
+        bool scans = model->encoder[l].mixer == SEAM_MIXER_SCAN;
+        SEAM_TRY(seam_encoder_forward(&model->encoder[l], run,
+                                      is_local ? &local : scans ? &joined : &dense,
                                       carry ? carry->state[l] : NULL, tokens->x, use,
                                       saved ? &saved[l - first] : NULL));
     }

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "core/chunks.h"
 #include "core/train/exits.h"
 
 static SeamStatus embed_part(const SeamModel *model, SeamRun *run, int32_t m, const SeamBatchPart *p, bool train, SeamPass *pass, SeamTokens *out) {
@@ -41,37 +42,52 @@ static void append_tokens(SeamTokens *to, int32_t n, int32_t seqs, const SeamTok
     memcpy(to->place + n, part->place + first, (size_t)tokens * sizeof *to->place);
     if (to->size)
         memcpy(to->size + n, part->size + first, (size_t)tokens * sizeof *to->size);
+    if (part->seq_more)
+        memcpy(to->seq_more + seqs, part->seq_more + first_seq, (size_t)part_seqs);
     memcpy(to->seq_time + seqs, part->seq_time + first_seq, (size_t)part_seqs * sizeof *to->seq_time);
     for (int32_t s = 1; s <= part_seqs; s++)
         to->seq_start[seqs + s] = n + part->seq_start[first_seq + s] - first;
 }
 
+// The window of each sequence of a modality: chunks of one text have that of the text.
+static void fill_windows(const SeamTokens *part, const int32_t *window, int32_t *window_of) {
+    for (int32_t s = 0; s < part->seqs; s++) {
+        window_of[s] = *window;
+        window += !(part->seq_more && part->seq_more[s]);
+    }
+}
+
 SeamStatus seam_pass_encode(const SeamModel *model, SeamRun *run, const SeamBatch *batch, bool train, float *use, SeamPass *pass) {
     const SeamConfig *config = &model->config;
     SeamTokens part[SEAM_MAX_MODALITIES] = {0};
+    bool chunks = false;
     memset(pass, 0, sizeof *pass);
     for (int32_t m = 0; m < config->n_modalities; m++) {
         if (batch->part[m].n > 0)
             SEAM_TRY(embed_part(model, run, m, &batch->part[m], train, pass, &part[m]));
         pass->first[m + 1] = pass->first[m] + part[m].n;
         pass->first_seq[m + 1] = pass->first_seq[m] + part[m].seqs;
+        chunks = chunks || part[m].seq_more;
     }
+    memcpy(pass->embedded, pass->first, sizeof pass->first);
     int32_t seqs = pass->first_seq[config->n_modalities];
     SEAM_TRY(take_tokens(run, pass->first[config->n_modalities], config->dim, seqs, &pass->encoded));
     pass->window_of = SEAM_NEW(run->arena, int32_t, seqs);
+    pass->encoded.seq_more = chunks ? SEAM_NEW0(run->arena, uint8_t, seqs) : NULL;
     pass->encoder = train ? SEAM_NEW0(run->arena, SeamEncoderSaved, config->layers) : NULL;
-    if (!pass->window_of || (train && !pass->encoder))
+    if (!pass->window_of || (train && !pass->encoder) || (chunks && !pass->encoded.seq_more))
         return SEAM_NO_MEMORY;
     for (int32_t m = 0; m < config->n_modalities; m++) {
         if (part[m].seqs == 0)
             continue;
         append_tokens(&pass->encoded, pass->first[m], pass->first_seq[m], &part[m], 0, part[m].seqs);
-        memcpy(pass->window_of + pass->first_seq[m], batch->part[m].window->data, (size_t)part[m].seqs * sizeof(int32_t));
+        fill_windows(&part[m], (const int32_t *)(const void *)batch->part[m].window->data, pass->window_of + pass->first_seq[m]);
     }
     if (train && batch->exit)
         return seam_exits_encode(model, run, batch, pass);
     SEAM_TRY(seam_model_encode(model, run, 0, config->layers - 1, &pass->encoded, use, pass->encoder));
-    for (int32_t m = 0; m < config->n_modalities; m++) // where merging has left some away
+    SEAM_TRY(seam_chunks_keep_last(run->arena, &pass->encoded, &pass->row));
+    for (int32_t m = 0; m < config->n_modalities; m++) // where merging or chunks have left some away
         pass->first[m + 1] = pass->encoded.seq_start[pass->first_seq[m + 1]];
     return SEAM_OK;
 }
@@ -119,16 +135,20 @@ static SeamStatus embed_backward(const SeamModel *model, SeamRun *run, int32_t m
 SeamStatus seam_pass_backward(const SeamModel *model, SeamRun *run, const SeamBatch *batch, SeamPass *pass, const float *dfused, float balance,
                               double *balance_loss) {
     const SeamConfig *config = &model->config;
-    float *dx = SEAM_NEW(run->arena, float, (size_t)pass->encoded.n * config->dim);
-    if (!dx)
+    int32_t n = pass->embedded[config->n_modalities];
+    float *dlast = SEAM_NEW(run->arena, float, (size_t)pass->encoded.n * config->dim);
+    float *dx = pass->row ? SEAM_NEW(run->arena, float, (size_t)n * config->dim) : dlast;
+    if (!dlast || !dx)
         return SEAM_NO_MEMORY;
-    SEAM_TRY(seam_model_fuse_backward(model, run, &pass->fusion, dfused, dx));
+    SEAM_TRY(seam_model_fuse_backward(model, run, &pass->fusion, dfused, dlast));
+    if (pass->row)
+        seam_chunks_keep_last_backward(pass->encoded.n, n, config->dim, pass->row, dlast, dx);
     if (batch->exit)
         SEAM_TRY(seam_exits_backward(model, run, batch, pass, balance, balance_loss, dx));
     else
         SEAM_TRY(seam_model_encode_backward(model, run, 0, config->layers - 1, pass->encoder, balance, balance_loss, dx));
     for (int32_t m = 0; m < config->n_modalities; m++)
-        if (pass->first[m + 1] > pass->first[m])
-            SEAM_TRY(embed_backward(model, run, m, pass, dx + (size_t)pass->first[m] * config->dim));
+        if (pass->embedded[m + 1] > pass->embedded[m])
+            SEAM_TRY(embed_backward(model, run, m, pass, dx + (size_t)pass->embedded[m] * config->dim));
     return SEAM_OK;
 }

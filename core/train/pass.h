@@ -8,9 +8,11 @@
 #include "core/train/batch.h"
 
 typedef struct {
-    SeamTokens encoded;      // all sequences of the batch, ordered by modality
+    SeamTokens encoded;      // all sequences of the batch, ordered by modality; of long texts only the last chunk has tokens
     int32_t *window_of;      // [encoded.seqs]
     int32_t first[SEAM_MAX_MODALITIES + 1];     // first token of each modality
+    int32_t embedded[SEAM_MAX_MODALITIES + 1];  // the same as embedded, before the encoder
+    int32_t *row;            // [encoded.n] of the tokens as embedded, or NULL: the same ones (core/chunks.h)
     int32_t first_seq[SEAM_MAX_MODALITIES + 1];
     SeamTokens fused;        // one sequence a window
     union {
