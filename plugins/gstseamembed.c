@@ -150,7 +150,7 @@ void gst_seam_embed_push_gap(GstSeamEmbed *e, double start, double end)
 }
 
 GstFlowReturn gst_seam_embed_push(GstSeamEmbed *e, const SeamTokens *tokens, const SeamLevel *levels, gint32 n_levels, double time,
-                                  double duration)
+                                  double duration, gboolean more)
 {
     if (tokens->n == 0) {
         gst_seam_embed_push_gap(e, time, time + duration);
@@ -159,6 +159,7 @@ GstFlowReturn gst_seam_embed_push(GstSeamEmbed *e, const SeamTokens *tokens, con
     GstBuffer *buffer = gst_seam_tokens_pool_acquire(e->pool, SEAM_STAGE_EMBEDDED, tokens, levels, n_levels, e->modality);
     if (!buffer)
         return gst_seam_model_flow(e->element, SEAM_NO_MEMORY, "an output buffer");
+    gst_buffer_get_seam_tokens_meta(buffer)->more = more;
     GST_BUFFER_PTS(buffer) = clock_time(time);
     GST_BUFFER_DURATION(buffer) = duration > 0 ? clock_time(time + duration) - clock_time(time) : GST_CLOCK_TIME_NONE;
     gst_seam_embed_begin(e);

@@ -39,9 +39,9 @@ gboolean gst_seam_embed_set_segment(GstSeamEmbed *e, GstEvent *event);
 double gst_seam_embed_running(const GstSeamEmbed *e, GstClockTime time); // seconds; NaN outside the segment
 void gst_seam_embed_reset(GstSeamEmbed *e);                              // back to the state before the first segment
 
-// Sends what must come before data, then the tokens (no tokens: a gap). duration 0: a moment.
+// Sends what must come before data, then the tokens (no tokens: a gap). duration 0: a moment. more: they go on in the next buffer.
 GstFlowReturn gst_seam_embed_push(GstSeamEmbed *e, const SeamTokens *tokens, const SeamLevel *levels, gint32 n_levels, double time,
-                                  double duration);
+                                  double duration, gboolean more);
 void gst_seam_embed_push_gap(GstSeamEmbed *e, double start, double end);
 // The same before EOS, so that an input without any data is a stream that has ended.
 void gst_seam_embed_begin(GstSeamEmbed *e);

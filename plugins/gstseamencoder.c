@@ -2,7 +2,8 @@
 //
 // seamencoder: runs some of the model's encoder layers over the tokens of one modality, in place. It owns the working memory of its
 // streaming thread and what scan layers know of the stream so far; it never adds or reorders tokens; with keep below 1 it
-// merges what is alike (core/layers/merge.h), and to keep a deadline it leaves out more (core/deadline.h), at last whole buffers.
+// merges what is alike (core/layers/merge.h), and to keep a deadline it leaves out more (core/deadline.h), at last whole buffers. Where the last
+// layer is run, chunks of a text that goes on end here.
 
 /**
  * SECTION:element-seamencoder
@@ -14,6 +15,8 @@
  * Where the model has layers that scan, the stream is one long sequence to them, whatever its cut into buffers: they go on where the last
  * buffer ended. They start anew after a flush, a new segment, other caps, and a buffer marked as a discontinuity.
  *
+ * Of a long text, which comes in chunks, only the last chunk goes on when all layers have been run; the others have acted on what the scan knows.
+ *
  * With a `deadline`, buffers that take longer make it leave out work: first tokens, then experts, then layers (of models with exit heads), and at last
  * buffers, for which a gap event goes on. The results' field `level` tells.
  *
@@ -23,6 +26,8 @@
  * ]|
  */
 #include "plugins/gstseamencoder.h"
+
+#include <string.h>
 
 #include "core/deadline.h"
 #include "plugins/gstseammodel.h"
@@ -50,6 +55,10 @@ struct _GstSeamEncoder {
     // The streaming thread's, from start to stop.
     GstSeamModel model;
     SeamCarry carry;    // of the stream
+    struct {
+        gint32 level;
+        float expert_use[SEAM_MAX_EXPERTS];
+    } ended;            // what the meta of chunks said that ended here: the text's next chunk says it with its own
     SeamDeadline load;  // how far the work is cut to keep the deadline
     gint32 first, last; // layers to run
     gint32 modality;    // -1 until caps have come
@@ -132,6 +141,13 @@ static gboolean reserve(GstSeamEncoder *self)
                                   seam_model_encode_bytes(model, self->planned, false) + seam_model_merge_bytes(model, self->planned));
 }
 
+// The next tokens begin a stream.
+static void begin_anew(GstSeamEncoder *self)
+{
+    seam_carry_reset(&self->carry);
+    memset(&self->ended, 0, sizeof self->ended);
+}
+
 static gboolean set_caps(GstBaseTransform *base, GstCaps *in, GstCaps *out)
 {
     GstSeamEncoder *self = GST_SEAM_ENCODER(base);
@@ -145,7 +161,7 @@ static gboolean set_caps(GstBaseTransform *base, GstCaps *in, GstCaps *out)
         g_free(message);
         return FALSE;
     }
-    seam_carry_reset(&self->carry);
+    begin_anew(self);
     self->modality = info.modality;
     self->planned = seam_modality_tokens(&model->config, info.modality);
     return reserve(self);
@@ -211,11 +227,14 @@ static void take_deadline(GstSeamEncoder *self)
         seam_deadline_init(&self->load, deadline);
 }
 
-// Downstream shall know nevertheless how far the stream is. Where a buffer is missing, the stream begins anew, here as in elements behind.
+// Downstream shall know nevertheless how far the stream is; of a text that goes on, its last chunk tells. Where a buffer is missing, the stream
+// begins anew, here as in elements behind.
 static GstFlowReturn drop(GstSeamEncoder *self, GstBuffer *buffer)
 {
-    seam_carry_reset(&self->carry);
-    if (GST_BUFFER_PTS_IS_VALID(buffer))
+    const GstSeamTokensMeta *meta = gst_buffer_get_seam_tokens_meta(buffer);
+    gboolean more = meta && meta->more;
+    begin_anew(self);
+    if (GST_BUFFER_PTS_IS_VALID(buffer) && !more)
         gst_pad_push_event(GST_BASE_TRANSFORM_SRC_PAD(self), gst_event_new_gap(GST_BUFFER_PTS(buffer), GST_BUFFER_DURATION(buffer)));
     return GST_BASE_TRANSFORM_FLOW_DROPPED;
 }
@@ -238,7 +257,7 @@ static GstFlowReturn transform_ip(GstBaseTransform *base, GstBuffer *buffer)
     gint64 begin = g_get_monotonic_time();
     take_deadline(self);
     if (GST_BUFFER_IS_DISCONT(buffer))
-        seam_carry_reset(&self->carry);
+        begin_anew(self);
     if (seam_deadline_drops(&self->load))
         return drop(self, buffer);
     if (!gst_seam_tokens_map(buffer, GST_MAP_READWRITE, &tokens, &map, &message)) {
@@ -254,10 +273,32 @@ static GstFlowReturn transform_ip(GstBaseTransform *base, GstBuffer *buffer)
     return flow;
 }
 
+// Adds what chunks before this one said to its meta. TRUE: the chunk ends here, too, and says it with the next one.
+static gboolean ends_here(GstSeamEncoder *self, GstSeamTokensMeta *meta)
+{
+    meta->level = MAX(meta->level, self->ended.level);
+    for (gint32 i = 0; i < SEAM_MAX_EXPERTS; i++)
+        meta->expert_use[i] += self->ended.expert_use[i];
+    gboolean ends = meta->more && self->last == self->model.model->config.layers - 1;
+    self->ended.level = ends ? meta->level : 0;
+    for (gint32 i = 0; i < SEAM_MAX_EXPERTS; i++)
+        self->ended.expert_use[i] = ends ? meta->expert_use[i] : 0;
+    return ends;
+}
+
+// Not as GST_BASE_TRANSFORM_FLOW_DROPPED, after which the base class would mark the next buffer as a discontinuity, which this is not.
+static GstFlowReturn generate_output(GstBaseTransform *base, GstBuffer **buffer)
+{
+    GstFlowReturn flow = GST_BASE_TRANSFORM_CLASS(gst_seam_encoder_parent_class)->generate_output(base, buffer);
+    if (flow == GST_FLOW_OK && *buffer && ends_here(GST_SEAM_ENCODER(base), gst_buffer_get_seam_tokens_meta(*buffer)))
+        gst_clear_buffer(buffer);
+    return flow;
+}
+
 static gboolean sink_event(GstBaseTransform *base, GstEvent *event)
 {
     if (GST_EVENT_TYPE(event) == GST_EVENT_FLUSH_STOP || GST_EVENT_TYPE(event) == GST_EVENT_SEGMENT)
-        seam_carry_reset(&GST_SEAM_ENCODER(base)->carry);
+        begin_anew(GST_SEAM_ENCODER(base));
     return GST_BASE_TRANSFORM_CLASS(gst_seam_encoder_parent_class)->sink_event(base, event);
 }
 
@@ -273,6 +314,7 @@ static gboolean start(GstBaseTransform *base)
     GST_OBJECT_UNLOCK(self);
     self->modality = -1;
     self->planned = 0;
+    memset(&self->ended, 0, sizeof self->ended);
     seam_deadline_init(&self->load, 0);
     g_autoptr(GError) error = NULL;
     if (!parse_layers(text, self->model.model->config.layers, &self->first, &self->last))
@@ -376,6 +418,7 @@ static void gst_seam_encoder_class_init(GstSeamEncoderClass *klass)
     transform_class->set_caps = set_caps;
     transform_class->transform_ip = transform_ip;
     transform_class->transform_ip_on_passthrough = FALSE;
+    transform_class->generate_output = generate_output;
     transform_class->sink_event = sink_event;
     transform_class->start = start;
     transform_class->stop = stop;

@@ -68,7 +68,7 @@ static GstFlowReturn push_window(GstSeamSensorEmbed *self, const SeamSensorWindo
     SeamStatus status = seam_model_embed_windows(e->model.model, &e->model.run, e->modality, 1, window, &tokens, NULL);
     if (status != SEAM_OK)
         return gst_seam_model_flow(GST_ELEMENT(self), status, "embedding a sensor window");
-    GstFlowReturn flow = gst_seam_embed_push(e, &tokens, window->levels, window->n_levels, window->time, duration);
+    GstFlowReturn flow = gst_seam_embed_push(e, &tokens, window->levels, window->n_levels, window->time, duration, FALSE);
     e->model.arena.used = 0;
     return flow;
 }

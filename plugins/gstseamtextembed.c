@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// seamtextembed: texts (alarms, an operator's notes) to tokens. It owns a copy of the text that it works on, whose length is bounded; it
-// knows no language and changes no byte of a word.
+// seamtextembed: texts (alarms, an operator's notes, logs) to tokens. It reads a text where it lies, chunk by chunk, in memory that one chunk
+// needs; it knows no language and changes no byte of a word.
 
 /**
  * SECTION:element-seamtextembed
  * @title: seamtextembed
  *
- * Input: UTF-8 text, one buffer a text. Output: embedded tokens, one sequence a text, at the text's time. Of a text that is too long the
- * end counts. GAP events go on as gaps: a stream of texts may be silent for long.
+ * Input: UTF-8 text, one buffer a text, of any length. Output: embedded tokens at the text's time, at most the model's `max_tokens` words a
+ * buffer. GAP events go on as gaps: a stream of texts may be silent for long.
+ *
+ * A text of more words goes out in several buffers, chunk after chunk, where the model has layers that scan, for these remember what they have
+ * read. All buffers but the last are marked (`more` in their meta); seamencoder drops those when all layers have seen them, so a window holds the
+ * newest words, and what they know of the words before. Of models without such layers only the newest words are read.
  *
  * |[
  * gst-launch-1.0 filesrc location=weld.srt ! subparse ! seamtextembed model=M.seam ! seamencoder model=M.seam ! fakesink
@@ -17,14 +21,11 @@
 #include "plugins/gstseamtextembed.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "plugins/gstseamembed.h"
 
 GST_DEBUG_CATEGORY_STATIC(seam_text_embed_debug);
 #define GST_CAT_DEFAULT seam_text_embed_debug
-
-enum { MOST_BYTES = 65536 }; // of one text; its last words are read
 
 static GstStaticPadTemplate sink_template =
     GST_STATIC_PAD_TEMPLATE("sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS("text/x-raw, format=(string)utf8"));
@@ -34,8 +35,9 @@ static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE(
 struct _GstSeamTextEmbed {
     GstElement parent;
     GstSeamEmbed embed;
-    double last; // running time of the newest text; the streaming thread's
-    char *text;  // [MOST_BYTES + 1]; too large for a GObject instance
+    // The streaming thread's.
+    double last;     // running time of the newest text
+    gboolean warned; // that words were not read
 };
 
 G_DEFINE_TYPE(GstSeamTextEmbed, gst_seam_text_embed, GST_TYPE_ELEMENT)
@@ -43,35 +45,31 @@ GST_ELEMENT_REGISTER_DEFINE(seamtextembed, "seamtextembed", GST_RANK_NONE, GST_T
 
 // ---- texts ------------------------------------------------------------------------------------------------------------------------------
 
-static gboolean is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-
-// Copies the last MOST_BYTES, from a word's beginning on; a byte 0 parts words.
-static void copy_text(GstSeamTextEmbed *self, const guint8 *data, gsize size)
+// Words without which the model must do.
+static void tell_passed(GstSeamTextEmbed *self, const SeamTextCursor *cursor)
 {
-    gsize skip = size > MOST_BYTES ? size - MOST_BYTES : 0, n = size - skip, from = 0;
-    if (n > 0)
-        memcpy(self->text, data + skip, n);
-    self->text[n] = 0;
-    for (gsize i = 0; i < n; i++)
-        if (!self->text[i])
-            self->text[i] = ' ';
-    if (skip == 0)
+    if (cursor->passed == 0 || self->warned)
         return;
-    while (from < n && !is_space(self->text[from]))
-        from++;
-    memmove(self->text, self->text + from, n - from + 1);
-    GST_WARNING_OBJECT(self, "a text of %" G_GSIZE_FORMAT " bytes: the last %d are read", size, MOST_BYTES);
+    self->warned = TRUE;
+    GST_WARNING_OBJECT(self, "a text of %" G_GINT64_FORMAT " words: the newest %" G_GINT64_FORMAT " are read, for no layer of the model scans; "
+                       "not told again", cursor->passed + cursor->words, cursor->words);
 }
 
-static GstFlowReturn embed_text(GstSeamTextEmbed *self, double time)
+// Chunk after chunk; a flush shows as the flow of a push.
+static GstFlowReturn embed_text(GstSeamTextEmbed *self, const GstMapInfo *map, double time)
 {
     GstSeamEmbed *e = &self->embed;
-    const char *text = self->text;
+    GstFlowReturn flow;
     SeamTokens tokens;
-    SeamStatus status = seam_model_embed_texts(e->model.model, &e->model.run, e->modality, 1, &text, &time, &tokens, NULL);
-    if (status != SEAM_OK)
-        return gst_seam_model_flow(GST_ELEMENT(self), status, "embedding a text");
-    GstFlowReturn flow = gst_seam_embed_push(e, &tokens, NULL, 0, time, 0);
+    SeamTextCursor cursor = seam_text_open(&e->model.model->embed[e->modality].text, (const char *)map->data, map->size);
+    tell_passed(self, &cursor);
+    do {
+        e->model.arena.used = 0;
+        SeamStatus status = seam_model_embed_chunk(e->model.model, &e->model.run, e->modality, &cursor, time, &tokens);
+        if (status != SEAM_OK)
+            return gst_seam_model_flow(GST_ELEMENT(self), status, "embedding a text");
+        flow = gst_seam_embed_push(e, &tokens, NULL, 0, time, 0, cursor.words > 0);
+    } while (flow == GST_FLOW_OK && cursor.words > 0);
     e->model.arena.used = 0;
     return flow;
 }
@@ -91,12 +89,11 @@ static GstFlowReturn sink_chain(GstPad *pad, GstObject *parent, GstBuffer *buffe
         GST_ELEMENT_ERROR(self, RESOURCE, READ, ("%s: cannot map a text", GST_OBJECT_NAME(self)), (NULL));
         flow = GST_FLOW_ERROR;
     } else {
-        copy_text(self, map.data, map.size);
-        gst_buffer_unmap(buffer, &map);
         if (!isnan(time)) { // else outside the segment
             self->last = MAX(self->last, time);
-            flow = embed_text(self, time);
+            flow = embed_text(self, &map, time);
         }
+        gst_buffer_unmap(buffer, &map);
     }
     gst_buffer_unref(buffer);
     return flow;
@@ -142,6 +139,7 @@ static GstStateChangeReturn change_state(GstElement *element, GstStateChange tra
     GstStateChangeReturn result = GST_ELEMENT_CLASS(gst_seam_text_embed_parent_class)->change_state(element, transition);
     if (transition == GST_STATE_CHANGE_PAUSED_TO_READY) {
         self->last = 0;
+        self->warned = FALSE;
         self->embed.modality = -1;
         self->embed.has_caps = FALSE;
         gst_seam_embed_reset(&self->embed);
@@ -166,7 +164,6 @@ static void get_property(GObject *object, guint id, GValue *value, GParamSpec *p
 static void finalize(GObject *object)
 {
     GstSeamTextEmbed *self = GST_SEAM_TEXT_EMBED(object);
-    g_free(self->text);
     gst_seam_embed_finalize(&self->embed);
     G_OBJECT_CLASS(gst_seam_text_embed_parent_class)->finalize(object);
 }
@@ -177,7 +174,6 @@ static void gst_seam_text_embed_init(GstSeamTextEmbed *self)
     gst_pad_set_chain_function(sink, sink_chain);
     gst_pad_set_event_function(sink, sink_event);
     gst_seam_embed_init(&self->embed, GST_ELEMENT(self), sink, src);
-    self->text = g_malloc(MOST_BYTES + 1);
 }
 
 static void gst_seam_text_embed_class_init(GstSeamTextEmbedClass *klass)

@@ -129,6 +129,7 @@ static void reset_meta(GstSeamTokensMeta *m)
     m->clock_reference = -1;
     m->degraded = 0;
     m->level = 0;
+    m->more = FALSE;
 }
 
 static gboolean meta_init(GstMeta *meta, gpointer params, GstBuffer *buffer)
@@ -221,6 +222,7 @@ static gboolean meta_transform(GstBuffer *to, GstMeta *meta, GstBuffer *from, GQ
     copy->clock_reference = source->clock_reference;
     copy->degraded = source->degraded;
     copy->level = source->level;
+    copy->more = source->more;
     return TRUE;
 }
 

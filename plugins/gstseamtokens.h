@@ -42,6 +42,8 @@ typedef struct {
     int32_t clock_reference;                  // -1: none
     int32_t degraded;   // how often seamfusion halved the window's sequences to keep max-tokens: 0 not at all
     int32_t level;      // of the encoders' degrading to keep their deadline (core/deadline.h), the highest; 0: all of the work was done
+    gboolean more;      // the last sequence goes on in the next buffer: a chunk of a long text, which acts through the state of layers that scan and
+                        // is dropped when all layers have seen it (seamencoder), so that elements behind see a text's last chunk alone
     float *size_room;   // private: tokens.size or where it would be
     gsize block_size;   // private
     gpointer block;     // private
