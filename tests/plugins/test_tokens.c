@@ -146,6 +146,7 @@ static void test_copy(Fixture *f, gconstpointer data)
     meta->clock_offset[1] = 0.25;
     meta->degraded = 2;
     meta->level = 4;
+    meta->more = TRUE;
     meta->tokens.seq_left[1] = 1;
     GstBuffer *shallow = gst_buffer_copy(buffer), *deep = gst_buffer_copy_deep(buffer);
     assert_same(buffer, shallow);
@@ -161,6 +162,7 @@ static void test_copy(Fixture *f, gconstpointer data)
     g_assert_cmpfloat(copy->clock_offset[1], ==, 0.25);
     g_assert_cmpint(copy->degraded, ==, 2);
     g_assert_cmpint(copy->level, ==, 4);
+    g_assert_true(copy->more);
     g_assert_cmpfloat(copy->levels[1].value, ==, 3);
     g_assert_cmpint(copy->tokens.seq_start[1], ==, 4);
     g_assert_true(copy->tokens.seq_left[1] && !copy->tokens.seq_left[0]);
