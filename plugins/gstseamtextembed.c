@@ -189,5 +189,5 @@ static void gst_seam_text_embed_class_init(GstSeamTextEmbedClass *klass)
     gst_element_class_add_static_pad_template(element_class, &sink_template);
     gst_element_class_add_static_pad_template(element_class, &src_template);
     gst_element_class_set_static_metadata(element_class, "Seam text embedding", "Filter/Analyzer/Subtitle",
-                                          "Turns texts such as alarms and notes into tokens", "The Seam authors");
+                                          "Turns texts such as alarms, notes and logs of any length into tokens", "The Seam authors");
 }

@@ -117,6 +117,15 @@ int ablation_print(Ablation *a) {
     return written ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+double ablation_resident_mb(void) {
+    long pages = 0, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (!f || fscanf(f, "%ld %ld", &pages, &resident) != 2)
+        exit(1);
+    fclose(f);
+    return (double)resident * (double)sysconf(_SC_PAGESIZE) / (1024 * 1024);
+}
+
 double ablation_seconds(void) {
     return (double)g_get_monotonic_time() * 1e-6;
 }

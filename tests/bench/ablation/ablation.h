@@ -33,6 +33,8 @@ void ablation_finding(Ablation *a, const char *format, ...) G_GNUC_PRINTF(2, 3);
 // Prints the report and frees it; the exit status of main.
 int ablation_print(Ablation *a);
 
+// What the process holds in memory, MiB.
+double ablation_resident_mb(void);
 // Seconds of a monotonic clock.
 double ablation_seconds(void);
 // The middle of n > 0 values, which are sorted; of an even number the lower one of the two.

@@ -31,6 +31,7 @@ ROWS = {  # program: what it is about, in the order of docs/architecture.md
     "needle_bank": "A needle 50,000 tokens ago: memory bank",
     "needle_scan": "A needle 50,000 tokens ago: scan",
     "stream": "An hour of stream",
+    "text": "A log of 50,000 bytes",
     "compression": "Token compression",
     "dynamic": "Dynamic paths",
     "generate": "Generative decoder",

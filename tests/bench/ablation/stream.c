@@ -2,24 +2,11 @@
 //
 // An hour of a sensor stream through all stages, as fast as they go: embedding, layers that scan and attend, fusion, memory bank, verdict. What the
 // process holds in memory, and how long a window takes, must not depend on how long the stream has run.
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
 #include "core/random.h"
 #include "tests/bench/ablation/ablation.h"
 #include "tests/bench/ablation/toy.h"
 
 enum { SECONDS = 3600, SAMPLES = 1024, MINUTES = SECONDS / 60, SETTLED = 2 }; // a window a second
-
-static double resident_mb(void) {
-    long pages = 0, resident = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
-    if (!f || fscanf(f, "%ld %ld", &pages, &resident) != 2)
-        exit(1);
-    fclose(f);
-    return (double)resident * (double)sysconf(_SC_PAGESIZE) / (1024 * 1024);
-}
 
 static void run_window(Toy *t, SeamCarry *carry, SeamBank *bank, int32_t second) {
     static float x[SAMPLES];
@@ -62,7 +49,7 @@ int main(void) {
         }
         minute[m] = m + 1;
         ms[m] = ablation_median(60, took);
-        held[m] = resident_mb();
+        held[m] = ablation_resident_mb();
     }
     double growth = held[MINUTES - 1] - held[SETTLED - 1];
     ablation_key(a, "stream.memory_growth_mb", growth);
