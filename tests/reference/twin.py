@@ -169,15 +169,20 @@ def fnv1a(text):
     return value
 
 
+def word_features(table, modality, word):
+    """The mean of the rows of a word's n-grams and of itself."""
+    grams = [word] + [word[i:i + n] for n in range(modality["ngram_min"], modality["ngram_max"] + 1)
+                      for i in range(len(word) - n + 1) if n < len(word)]
+    return table[[fnv1a(g) % modality["buckets"] for g in grams]].mean(0)
+
+
 def text_features(p, config, m, texts, times):
     modality = config["modalities"][m]
     table = p[f"embed.{modality['name']}.table"]
     rows, sequence = [], []
     for s, text in enumerate(texts):
         for word in words_of(text)[-modality["max_tokens"]:]:
-            grams = [word] + [word[i:i + n] for n in range(modality["ngram_min"], modality["ngram_max"] + 1)
-                              for i in range(len(word) - n + 1) if n < len(word)]
-            rows.append(table[[fnv1a(g) % modality["buckets"] for g in grams]].mean(0))
+            rows.append(word_features(table, modality, word))
             sequence.append(s)
     return Tokens(torch.stack(rows), [place(m, "word") for _ in rows], sequence, times)
 
