@@ -369,14 +369,21 @@ typedef struct {
 static const char *const texts[] = {"Gas flow 12.5 l/min, LOW", "", " \t.,!",
                                     "\xff\xfe wei\xc3\x9f"};
 
+static SeamStatus forward_texts(TextCase *c, const char *const text[4], const double time[4],
+                                SeamTokens *out, SeamTextEmbedSaved *saved) {
+    SeamTextCursor cursor[4];
+    for (int32_t i = 0; i < 4; i++)
+        cursor[i] = seam_text_open(&c->layer, text[i], strlen(text[i]));
+    return seam_text_embed_forward(&c->layer, &c->f.run, 4, cursor, time, true, out, saved);
+}
+
 static double text_loss(void *data, bool backward) {
     TextCase *c = data;
     SeamTextEmbedSaved saved;
     SeamTokens out;
     const double time[4] = {0};
     size_t mark = seam_arena_mark(&c->f.arena);
-    assert_ok(seam_text_embed_forward(&c->layer, &c->f.run, 4, texts, time, &out,
-                                      backward ? &saved : NULL));
+    assert_ok(forward_texts(c, texts, time, &out, backward ? &saved : NULL));
     const int32_t start[] = {0, 3, 3, 3, 5};
     g_assert_cmpmem(out.seq_start, sizeof start, start, sizeof start);
     if (backward)
@@ -410,7 +417,7 @@ static void test_text_words(void) {
     setup(&c.f);
     seam_text_embed_declare(&c.layer, c.f.params, &c.f.config, TEXT);
     draw(c.f.params, &c.f.random);
-    assert_ok(seam_text_embed_forward(&c.layer, &c.f.run, 4, text, time, &out, &saved));
+    assert_ok(forward_texts(&c, text, time, &out, &saved));
     g_assert_cmpint(out.n, ==, 8);
     g_assert_cmpmem(out.x, 3 * DIM * sizeof(float), out.x + 3 * DIM, 3 * DIM * sizeof(float));
     // <2.5> whole, three of 3 bytes, two of 4.
