@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/chunks.h"
+#include "core/text_chunks.h"
 #include "core/error.h"
 #include "core/model_exit.h"
 
@@ -401,7 +401,7 @@ size_t seam_model_encode_bytes(const SeamModel *model, int32_t tokens, bool trai
         if (seam_encoder_sees_locally(&model->encoder[l]))
             pattern = seam_pattern_local_bytes(&model->config, tokens);
     }
-    size_t joined = seam_config_has_mixer(&model->config, SEAM_MIXER_SCAN) ? seam_chunks_join_bytes(tokens) : 0;
+    size_t joined = seam_config_has_mixer(&model->config, SEAM_MIXER_SCAN) ? seam_text_chunks_join_bytes(tokens) : 0;
     return kept + scratch + pattern + joined + (train ? 0 : seam_model_leaving_bytes(model, tokens));
 }
 
@@ -492,7 +492,7 @@ SeamStatus seam_model_encode_layers(const SeamModel *model, SeamRun *run, int32_
                                     SeamEncoderSaved *saved) {
     size_t mark = seam_arena_mark(run->arena);
     SeamPattern dense = seam_pattern_dense(tokens), joined = dense, local = {0};
-    SEAM_TRY(seam_chunks_join(tokens, run->arena, &joined));
+    SEAM_TRY(seam_text_chunks_join(tokens, run->arena, &joined));
     for (int32_t l = first; l <= last; l++) {
         bool is_local = seam_encoder_sees_locally(&model->encoder[l]);
         if (is_local && !local.key_start) // one pattern for all local layers

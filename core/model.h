@@ -105,7 +105,7 @@ SeamStatus seam_model_embed_features(const SeamModel *model, SeamRun *run, int32
 // left; size is in the run's arena. Pictures get their tokens back after the last layer of the call, so that a cell has a token.
 // With exit heads and effort.exit_margin a sequence may leave at one: layers after it pass it by, and tokens->seq_left (where there is one) is set, for the
 // layers that others run. A sequence whose seq_left is set is left as it is.
-// Sequences that seq_more joins are one to layers that scan, and several to all others. What goes on to the fusion is the last one of them (core/chunks.h).
+// Sequences that seq_more joins are one to layers that scan, and several to all others. What goes on to the fusion is the last one of them (core/text_chunks.h).
 SeamStatus seam_model_encode(const SeamModel *model, SeamRun *run, int32_t first, int32_t last, SeamTokens *tokens, float *use,
                              SeamEncoderSaved *saved);
 // The same in inference for the next tokens of a stream: all sequences follow one another, and what the scan layers know of it is in carry.

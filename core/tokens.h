@@ -35,7 +35,7 @@ typedef struct {
     SeamPlace *place;   // [n]
     float *size;        // [n] how many tokens each stands for, or NULL: one each (core/layers/merge.h)
     uint8_t *seq_left;  // [seqs] 1: left the encoder at an exit head, no later layer touches it; NULL: none has
-    uint8_t *seq_more;  // [seqs] 1: a chunk of a text that goes on in the next sequence (core/chunks.h); NULL: none does
+    uint8_t *seq_more;  // [seqs] 1: a chunk of a text that goes on in the next sequence (core/text_chunks.h); NULL: none does
 } SeamTokens;
 
 // How many patches of one picture modality stand one after another from `first` on, before `end`; 0 when the first is none.

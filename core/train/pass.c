@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "core/chunks.h"
+#include "core/text_chunks.h"
 #include "core/train/exits.h"
 
 static SeamStatus embed_part(const SeamModel *model, SeamRun *run, int32_t m, const SeamBatchPart *p, bool train, SeamPass *pass, SeamTokens *out) {
@@ -86,7 +86,7 @@ SeamStatus seam_pass_encode(const SeamModel *model, SeamRun *run, const SeamBatc
     if (train && batch->exit)
         return seam_exits_encode(model, run, batch, pass);
     SEAM_TRY(seam_model_encode(model, run, 0, config->layers - 1, &pass->encoded, use, pass->encoder));
-    SEAM_TRY(seam_chunks_keep_last(run->arena, &pass->encoded, &pass->row));
+    SEAM_TRY(seam_text_chunks_keep_last(run->arena, &pass->encoded, &pass->row));
     for (int32_t m = 0; m < config->n_modalities; m++) // where merging or chunks have left some away
         pass->first[m + 1] = pass->encoded.seq_start[pass->first_seq[m + 1]];
     return SEAM_OK;
@@ -142,7 +142,7 @@ SeamStatus seam_pass_backward(const SeamModel *model, SeamRun *run, const SeamBa
         return SEAM_NO_MEMORY;
     SEAM_TRY(seam_model_fuse_backward(model, run, &pass->fusion, dfused, dlast));
     if (pass->row)
-        seam_chunks_keep_last_backward(pass->encoded.n, n, config->dim, pass->row, dlast, dx);
+        seam_text_chunks_keep_last_backward(pass->encoded.n, n, config->dim, pass->row, dlast, dx);
     if (batch->exit)
         SEAM_TRY(seam_exits_backward(model, run, batch, pass, balance, balance_loss, dx));
     else

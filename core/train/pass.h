@@ -12,7 +12,7 @@ typedef struct {
     int32_t *window_of;      // [encoded.seqs]
     int32_t first[SEAM_MAX_MODALITIES + 1];     // first token of each modality
     int32_t embedded[SEAM_MAX_MODALITIES + 1];  // the same as embedded, before the encoder
-    int32_t *row;            // [encoded.n] of the tokens as embedded, or NULL: the same ones (core/chunks.h)
+    int32_t *row;            // [encoded.n] of the tokens as embedded, or NULL: the same ones (core/text_chunks.h)
     int32_t first_seq[SEAM_MAX_MODALITIES + 1];
     SeamTokens fused;        // one sequence a window
     union {

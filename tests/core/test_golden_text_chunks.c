@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Long texts in chunks against their twin in PyTorch (tests/reference/chunks.py), which goes chunk after chunk: features, scan, attention, and all
+// Long texts in chunks against their twin in PyTorch (tests/reference/text_chunks.py), which goes chunk after chunk: features, scan, attention, and all
 // gradients from the last chunk of each text.
 #include <glib.h>
 #include <string.h>
 
-#include "core/chunks.h"
+#include "core/text_chunks.h"
 #include "core/layers/attention.h"
 #include "core/layers/scan.h"
 #include "core/layers/text_embed.h"
@@ -27,7 +27,7 @@ typedef struct {
 } Fixture;
 
 static void setup(Fixture *f, gconstpointer kernels) {
-    f->file = golden_open("chunks.safetensors");
+    f->file = golden_open("text_chunks.safetensors");
     f->params = seam_params_new();
     f->config = (SeamConfig){.dim = DIM, .layers = 2, .heads = 2, .scan_state = 6, .mixer = {SEAM_MIXER_SCAN, SEAM_MIXER_GLOBAL}, .n_modalities = 1};
     f->config.modality[0] = (SeamModality){.name = "log", .front = SEAM_FRONT_TEXT,
@@ -77,7 +77,7 @@ static void test_chain(Fixture *f, gconstpointer data) {
         cursor[i] = seam_text_open(&f->embed, text[i], strlen(text[i]));
     assert_ok(seam_text_embed_forward(&f->embed, &f->run, TEXTS, cursor, time, true, &t, &words));
     SeamPattern apart = seam_pattern_dense(&t), joined = apart;
-    assert_ok(seam_chunks_join(&t, &f->arena, &joined));
+    assert_ok(seam_text_chunks_join(&t, &f->arena, &joined));
     g_assert_cmpint(joined.seqs, ==, TEXTS);
     int32_t n = t.n;
     float *first = copy(f, t.x, n), *last, *d, *dx = copy(f, t.x, n);
@@ -86,12 +86,12 @@ static void test_chain(Fixture *f, gconstpointer data) {
     assert_ok(seam_attention_forward(&f->attention, &f->run, &apart, 0, first, last, &attention));
     t.x = last;
     d = copy(f, last, n);
-    assert_ok(seam_chunks_keep_last(&f->arena, &t, &row));
+    assert_ok(seam_text_chunks_keep_last(&f->arena, &t, &row));
     g_assert_cmpint(t.n, ==, LAST);
     golden_compare(f->file, "", "y", LAST * DIM, t.x);
 
     g_autofree float *weight = golden_values(f->file, "", "weight", LAST * DIM);
-    seam_chunks_keep_last_backward(LAST, n, DIM, row, weight, d);
+    seam_text_chunks_keep_last_backward(LAST, n, DIM, row, weight, d);
     assert_ok(seam_attention_backward(&f->attention, &f->run, &attention, d, dx));
     add(d, dx, n);
     assert_ok(seam_scan_backward(&f->scan, &f->run, &scan, d, dx));
@@ -105,7 +105,7 @@ static void test_chain(Fixture *f, gconstpointer data) {
 
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
-    g_test_add("/golden-chunks/ref", Fixture, seam_kernels_ref(), setup, test_chain, teardown);
-    g_test_add("/golden-chunks/cpu", Fixture, seam_kernels_cpu(), setup, test_chain, teardown);
+    g_test_add("/golden-text-chunks/ref", Fixture, seam_kernels_ref(), setup, test_chain, teardown);
+    g_test_add("/golden-text-chunks/cpu", Fixture, seam_kernels_cpu(), setup, test_chain, teardown);
     return g_test_run();
 }

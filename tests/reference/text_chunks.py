@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Golden vectors of long texts in chunks: words to features, a scan, attention, and the gradient to all parameters from the last chunk alone.
 
-    chunks.py FILE          writes them (safetensors)
-    chunks.py --check FILE  makes them anew and compares; speaks TAP
+    text_chunks.py FILE          writes them (safetensors)
+    text_chunks.py --check FILE  makes them anew and compares; speaks TAP
 
 Written as a stream goes, chunk after chunk and token after token with the state of the scan handed on, where the C code holds all chunks of a batch side by
-side, joined for the scan. tests/core/test_golden_chunks.c holds the C code against the file.
+side, joined for the scan. tests/core/test_golden_text_chunks.c holds the C code against the file.
 """
 import sys
 
@@ -65,5 +65,5 @@ def make():
 if __name__ == "__main__":
     torch.set_num_threads(1)
     if sys.argv[1] == "--check":
-        sys.exit(golden.compare("golden chunks", sys.argv[2], make(), {}))
+        sys.exit(golden.compare("golden text chunks", sys.argv[2], make(), {}))
     golden.write(sys.argv[1], make(), {})

@@ -5,7 +5,7 @@
 #include <glib.h>
 #include <string.h>
 
-#include "core/chunks.h"
+#include "core/text_chunks.h"
 #include "core/train/pass.h"
 #include "tests/core/differences.h"
 #include "tests/core/small_model.h"
@@ -290,12 +290,12 @@ static void test_gradient(void) {
 
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
-    g_test_add_func("/chunks/cut", test_cut);
-    g_test_add_func("/chunks/no-scan", test_no_scan);
-    g_test_add_func("/chunks/bytes", test_bytes);
-    g_test_add_func("/chunks/batch-is-stream", test_batch_is_stream);
-    g_test_add_func("/chunks/one-text", test_one_text);
-    g_test_add_func("/chunks/memory", test_memory);
-    g_test_add_func("/chunks/gradient", test_gradient);
+    g_test_add_func("/text-chunks/cut", test_cut);
+    g_test_add_func("/text-chunks/no-scan", test_no_scan);
+    g_test_add_func("/text-chunks/bytes", test_bytes);
+    g_test_add_func("/text-chunks/batch-is-stream", test_batch_is_stream);
+    g_test_add_func("/text-chunks/one-text", test_one_text);
+    g_test_add_func("/text-chunks/memory", test_memory);
+    g_test_add_func("/text-chunks/gradient", test_gradient);
     return g_test_run();
 }

@@ -179,8 +179,8 @@ static void test_flush(Fixture *f, gconstpointer data)
 int main(int argc, char **argv)
 {
     test_init(&argc, &argv);
-    g_test_add("/chunks/end", Fixture, NULL, set_up, test_end, tear_down);
-    g_test_add("/chunks/discont", Fixture, NULL, set_up, test_discont, tear_down);
-    g_test_add("/chunks/flush", Fixture, NULL, set_up, test_flush, tear_down);
+    g_test_add("/text-chunks/end", Fixture, NULL, set_up, test_end, tear_down);
+    g_test_add("/text-chunks/discont", Fixture, NULL, set_up, test_discont, tear_down);
+    g_test_add("/text-chunks/flush", Fixture, NULL, set_up, test_flush, tear_down);
     return g_test_run();
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// The chunks of long texts (chunks.h).
-#include "core/chunks.h"
+// The chunks of long texts (text_chunks.h).
+#include "core/text_chunks.h"
 
 #include <string.h>
 
-SeamStatus seam_chunks_join(const SeamTokens *tokens, SeamArena *arena, SeamPattern *pattern) {
+SeamStatus seam_text_chunks_join(const SeamTokens *tokens, SeamArena *arena, SeamPattern *pattern) {
     if (!tokens->seq_more)
         return SEAM_OK;
     int32_t seqs = 0, *start = SEAM_NEW(arena, int32_t, tokens->n + 1);
@@ -22,7 +22,7 @@ SeamStatus seam_chunks_join(const SeamTokens *tokens, SeamArena *arena, SeamPatt
     return SEAM_OK;
 }
 
-size_t seam_chunks_join_bytes(int32_t tokens) { return seam_arena_bytes((size_t)tokens + 1, sizeof(int32_t)); }
+size_t seam_text_chunks_join_bytes(int32_t tokens) { return seam_arena_bytes((size_t)tokens + 1, sizeof(int32_t)); }
 
 static void move_row(SeamTokens *t, int32_t to, int32_t from) {
     memmove(t->x + (size_t)to * t->dim, t->x + (size_t)from * t->dim, (size_t)t->dim * sizeof *t->x);
@@ -31,7 +31,7 @@ static void move_row(SeamTokens *t, int32_t to, int32_t from) {
         t->size[to] = t->size[from];
 }
 
-SeamStatus seam_chunks_keep_last(SeamArena *arena, SeamTokens *tokens, int32_t **row) {
+SeamStatus seam_text_chunks_keep_last(SeamArena *arena, SeamTokens *tokens, int32_t **row) {
     int32_t n = 0, first = 0;
     *row = NULL;
     if (!tokens->seq_more)
@@ -54,7 +54,7 @@ SeamStatus seam_chunks_keep_last(SeamArena *arena, SeamTokens *tokens, int32_t *
     return SEAM_OK;
 }
 
-void seam_chunks_keep_last_backward(int32_t n, int32_t before, int32_t dim, const int32_t *row, const float *dx, float *din) {
+void seam_text_chunks_keep_last_backward(int32_t n, int32_t before, int32_t dim, const int32_t *row, const float *dx, float *din) {
     memset(din, 0, (size_t)before * (size_t)dim * sizeof *din);
     for (int32_t i = 0; i < n; i++)
         memcpy(din + (size_t)row[i] * dim, dx + (size_t)i * dim, (size_t)dim * sizeof *din);
