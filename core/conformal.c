@@ -26,7 +26,7 @@ static const double most_margin = 1e9; // seconds
 SeamCalibration *seam_calibration_new(void) {
     SeamCalibration *c = g_new0(SeamCalibration, 1);
     c->top_fraction = default_top_fraction;
-    c->rul_margin = NAN;
+    c->rul_margin = c->effort_rul_margin = NAN;
     return c;
 }
 
@@ -42,21 +42,34 @@ static uint32_t dense_bits(const SeamConfig *config, uint32_t present) {
     return dense;
 }
 
-static int32_t find_set(const SeamCalibration *c, uint32_t dense) {
+static bool leaves_out(SeamEffort effort) {
+    return !seam_effort_same(effort, (SeamEffort){0});
+}
+
+SeamEffortKind seam_calibration_effort(const SeamCalibration *c, SeamEffort ran) {
+    if (!leaves_out(ran))
+        return SEAM_EFFORT_FULL;
+    return c && seam_effort_same(c->effort, ran) ? SEAM_EFFORT_CALIBRATED : SEAM_EFFORT_OTHER;
+}
+
+static int32_t find_set(const SeamCalibration *c, uint32_t dense, bool at_effort) {
     for (int32_t i = 0; i < c->n_sets; i++)
-        if (c->set[i].present == dense)
+        if (c->set[i].present == dense && c->set[i].at_effort == at_effort)
             return i;
     return -1;
 }
 
-const SeamCalibrationSet *seam_calibration_find(const SeamCalibration *c, const SeamConfig *config, uint32_t present) {
-    int32_t i = find_set(c, dense_bits(config, present));
+const SeamCalibrationSet *seam_calibration_find(const SeamCalibration *c, const SeamConfig *config, uint32_t present, SeamEffortKind effort) {
+    uint32_t dense = dense_bits(config, present);
+    int32_t i = find_set(c, dense, effort != SEAM_EFFORT_FULL);
+    if (i < 0 && effort == SEAM_EFFORT_OTHER)
+        i = find_set(c, dense, false);
     return i < 0 ? NULL : &c->set[i];
 }
 
 // The set of `dense`, made when there is none; NULL when there is no room for another.
-static SeamCalibrationSet *take_set(SeamCalibration *c, uint32_t dense, GError **error) {
-    int32_t i = find_set(c, dense);
+static SeamCalibrationSet *take_set(SeamCalibration *c, uint32_t dense, bool at_effort, GError **error) {
+    int32_t i = find_set(c, dense, at_effort);
     if (i >= 0)
         return &c->set[i];
     if (c->n_sets == SEAM_MAX_CALIBRATIONS) {
@@ -67,16 +80,17 @@ static SeamCalibrationSet *take_set(SeamCalibration *c, uint32_t dense, GError *
     SeamCalibrationSet *set = &c->set[c->n_sets++];
     memset(set, 0, sizeof *set);
     set->present = dense;
+    set->at_effort = at_effort;
     return set;
 }
 
-bool seam_calibration_add(SeamCalibration *c, const SeamConfig *config, uint32_t present, bool defect, float score,
+bool seam_calibration_add(SeamCalibration *c, const SeamConfig *config, uint32_t present, bool at_effort, bool defect, float score,
                           GError **error) {
     if (!(fabsf(score) <= most_score)) {
         g_set_error(error, SEAM_ERROR, SEAM_ERROR_VALUE, "calibration: a weld's score is %g, must be a finite number", score);
         return false;
     }
-    SeamCalibrationSet *set = take_set(c, dense_bits(config, present), error);
+    SeamCalibrationSet *set = take_set(c, dense_bits(config, present), at_effort, error);
     if (!set)
         return false;
     float *scores = defect ? set->defect : set->good;
@@ -145,6 +159,13 @@ SeamDecision seam_conformal_decide(float score, float pass_below, float reject_a
     return SEAM_REFER;
 }
 
+const char *seam_conformal_reason(SeamDecision decision, SeamEffortKind effort, const char *reason) {
+    if (effort != SEAM_EFFORT_OTHER || decision == SEAM_REFER)
+        return reason;
+    return decision == SEAM_PASS ? "looks like good welds, by thresholds that were made at another effort"
+                                 : "looks like defective welds, by thresholds that were made at another effort";
+}
+
 // ---- remaining life ----------------------------------------------------------------------------------------------------------------
 
 typedef struct {
@@ -178,16 +199,18 @@ void seam_conformal_interval(const SeamCalibration *c, const SeamConfig *config,
     float limit = INFINITY;
     for (int32_t t = 0; t < config->n_tasks; t++)
         limit = config->task[t].kind == SEAM_TASK_RUL ? (float)config->task[t].limit : limit;
-    bool promised = c && r->has_rul && !r->missing && isfinite(c->rul_margin);
-    float margin = promised ? c->rul_margin : 0;
+    const float margins[] = {[SEAM_EFFORT_FULL] = c ? c->rul_margin : NAN, [SEAM_EFFORT_CALIBRATED] = c ? c->effort_rul_margin : NAN,
+                             [SEAM_EFFORT_OTHER] = NAN};
+    bool promised = r->has_rul && !r->missing && isfinite(margins[r->effort]);
+    float margin = promised ? margins[r->effort] : 0;
     // Margins below 0 may bring the ends past each other: then they meet.
     float low = r->rul_quantile[0] - margin, high = r->rul_quantile[1] + margin, middle = (low + high) / 2;
     r->rul_low = promised ? CLAMP(fminf(low, middle), 0, limit) : NAN;
     r->rul_high = promised ? CLAMP(fmaxf(high, middle), 0, limit) : NAN;
 }
 
-// ---- JSON: {"score": "classify"|"anomaly", "top_fraction": f, "sets": [{"modalities": [..], "good": [..], "defect": [..]}],
-// "rul_margin": s} ----------------------------------------------------------------------------------------------------------------
+// ---- JSON: {"score": "classify"|"anomaly", "top_fraction": f, "sets": [{"modalities": [..], "effort": "full"|"calibrated", "good": [..], "defect": [..]}],
+// "rul_margin": s, "effort": {"expert_mass": m, "exit_margin": p, "loss": l, "rul_margin": s}} ------------------------------------------------
 
 static bool read_scores(JsonObject *object, const char *where, const char *field, float *scores, int32_t *n, GError **error) {
     JsonArray *array = NULL;
@@ -232,21 +255,34 @@ static bool read_modalities(JsonObject *object, const SeamConfig *config, const 
     return true;
 }
 
+static bool read_at_effort(const SeamCalibration *c, JsonObject *object, const char *where, bool *at_effort, GError **error) {
+    const char *name = seam_effort_name(SEAM_EFFORT_FULL);
+    if (!seam_json_string(object, where, "effort", false, &name, error))
+        return false;
+    *at_effort = g_str_equal(name, seam_effort_name(SEAM_EFFORT_CALIBRATED));
+    if (*at_effort ? leaves_out(c->effort) : g_str_equal(name, seam_effort_name(SEAM_EFFORT_FULL)))
+        return true;
+    g_set_error(error, SEAM_ERROR, SEAM_ERROR_VALUE, "%s: \"effort\" must be \"full\", or \"calibrated\" where the calibration has an \"effort\"", where);
+    return false;
+}
+
 static bool read_set(SeamCalibration *c, const SeamConfig *config, JsonNode *node, const char *where, GError **error) {
-    static const char *const fields[] = {"modalities", "good", "defect", NULL};
+    static const char *const fields[] = {"modalities", "effort", "good", "defect", NULL};
+    bool at_effort = false;
     if (!JSON_NODE_HOLDS_OBJECT(node)) {
         g_set_error(error, SEAM_ERROR, SEAM_ERROR_FORMAT, "%s: must be an object", where);
         return false;
     }
     JsonObject *object = json_node_get_object(node);
     uint32_t present = 0;
-    if (!seam_json_known(object, where, fields, error) || !read_modalities(object, config, where, &present, error))
+    if (!seam_json_known(object, where, fields, error) || !read_modalities(object, config, where, &present, error) ||
+        !read_at_effort(c, object, where, &at_effort, error))
         return false;
-    if (find_set(c, dense_bits(config, present)) >= 0) {
+    if (find_set(c, dense_bits(config, present), at_effort) >= 0) {
         g_set_error(error, SEAM_ERROR, SEAM_ERROR_VALUE, "%s: these modalities have a set already; sparse ones do not count", where);
         return false;
     }
-    SeamCalibrationSet *set = take_set(c, dense_bits(config, present), error);
+    SeamCalibrationSet *set = take_set(c, dense_bits(config, present), at_effort, error);
     return set && read_scores(object, where, "good", set->good, &set->n_good, error) &&
            read_scores(object, where, "defect", set->defect, &set->n_defect, error);
 }
@@ -271,17 +307,19 @@ static bool read_head(SeamCalibration *c, JsonObject *object, const char *where,
 
 // The other fields of SeamEffort are the element's own affair.
 static bool read_effort(SeamCalibration *c, JsonObject *object, const char *where, GError **error) {
-    static const char *const fields[] = {"expert_mass", "exit_margin", "loss", NULL};
+    static const char *const fields[] = {"expert_mass", "exit_margin", "loss", "rul_margin", NULL};
     JsonObject *effort = NULL;
-    double mass = 0, margin = 0, loss = 0;
+    double mass = 0, margin = 0, loss = 0, rul = 0;
     if (!seam_json_object(object, where, "effort", false, &effort, error))
         return false;
     if (effort && (!seam_json_known(effort, where, fields, error) || !seam_json_double(effort, where, "expert_mass", true, 0, 1, &mass, error) ||
                    !seam_json_double(effort, where, "exit_margin", true, 0, 1, &margin, error) ||
-                   !seam_json_double(effort, where, "loss", true, 0, 1, &loss, error)))
+                   !seam_json_double(effort, where, "loss", true, 0, 1, &loss, error) ||
+                   !seam_json_double(effort, where, "rul_margin", false, -most_margin, most_margin, &rul, error)))
         return false;
     c->effort = (SeamEffort){.expert_mass = (float)mass, .exit_margin = (float)margin};
     c->effort_loss = (float)loss;
+    c->effort_rul_margin = effort && json_object_has_member(effort, "rul_margin") ? (float)rul : NAN;
     return true;
 }
 
@@ -289,7 +327,7 @@ bool seam_calibration_parse(SeamCalibration *c, const SeamConfig *config, JsonOb
     char *place = g_strdup_printf("%s: calibration", where);
     JsonArray *sets = NULL;
     c->n_sets = 0;
-    c->rul_margin = NAN;
+    c->rul_margin = c->effort_rul_margin = NAN;
     bool ok = read_head(c, object, place, error) && read_effort(c, object, place, error) && seam_json_array(object, place, "sets", true, &sets, error);
     for (guint i = 0; ok && i < json_array_get_length(sets); i++) {
         char *set_place = g_strdup_printf("%s.sets[%u]", place, i);
@@ -298,7 +336,7 @@ bool seam_calibration_parse(SeamCalibration *c, const SeamConfig *config, JsonOb
     }
     if (!ok) {
         c->n_sets = 0;
-        c->rul_margin = NAN;
+        c->rul_margin = c->effort_rul_margin = NAN;
         c->effort = (SeamEffort){0};
     }
     g_free(place);
@@ -336,6 +374,8 @@ static JsonObject *print_set(const SeamCalibrationSet *set, const SeamConfig *co
         if (set->present & 1u << m)
             json_array_add_string_element(names, config->modality[m].name);
     json_object_set_array_member(object, "modalities", names);
+    if (set->at_effort)
+        json_object_set_string_member(object, "effort", seam_effort_name(SEAM_EFFORT_CALIBRATED));
     print_scores(object, "good", set->good, set->n_good);
     print_scores(object, "defect", set->defect, set->n_defect);
     return object;
@@ -349,11 +389,13 @@ JsonObject *seam_calibration_print(const SeamCalibration *c, const SeamConfig *c
     for (int32_t i = 0; i < c->n_sets; i++)
         json_array_add_object_element(sets, print_set(&c->set[i], config));
     json_object_set_array_member(object, "sets", sets);
-    if (c->effort.expert_mass > 0 || c->effort.exit_margin > 0) {
+    if (leaves_out(c->effort)) {
         JsonObject *effort = json_object_new();
         json_object_set_double_member(effort, "expert_mass", c->effort.expert_mass);
         json_object_set_double_member(effort, "exit_margin", c->effort.exit_margin);
         json_object_set_double_member(effort, "loss", c->effort_loss);
+        if (isfinite(c->effort_rul_margin))
+            json_object_set_double_member(effort, "rul_margin", c->effort_rul_margin);
         json_object_set_object_member(object, "effort", effort);
     }
     if (isfinite(c->rul_margin))

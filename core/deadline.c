@@ -8,6 +8,10 @@
 // between two levels is late for LATE buffers of MOST_PATIENCE, not all the time.
 #include "core/deadline.h"
 
+#include <string.h>
+
+#include "core/error.h"
+
 enum { LATE = 2, PATIENCE = 16, MOST_PATIENCE = 512 };
 static const double room = 0.7;
 
@@ -26,8 +30,35 @@ static const struct {
     {{.merge = 0.5f, .expert_mass = 0.5f, .exit_margin = 0.6f}, 4},
 };
 
+bool seam_deadline_parse(const char *text, double *seconds, GError **error) {
+    static const struct {
+        const char *name;
+        double seconds;
+    } units[] = {{"", 1e-3}, {"ms", 1e-3}, {"s", 1}, {"us", 1e-6}};
+    char *unit;
+    double value = g_ascii_strtod(text, &unit);
+    bool number = g_ascii_isdigit(*text) && unit != text; // neither signs, blanks, hexadecimal digits nor "inf"
+    for (const char *c = text; c < unit; c++)
+        number &= g_ascii_isdigit(*c) || *c == '.' || *c == 'e' || *c == 'E' || *c == '-';
+    for (size_t i = 0; number && i < G_N_ELEMENTS(units); i++)
+        if (strcmp(unit, units[i].name) == 0 && value * units[i].seconds <= SEAM_DEADLINE_MOST) {
+            *seconds = value * units[i].seconds;
+            return true;
+        }
+    g_set_error(error, SEAM_ERROR, SEAM_ERROR_VALUE, "\"%s\" is no deadline: give a number with s, ms or us behind it, as 20ms; without a unit it is "
+                "milliseconds; 0 is none, %g s the longest", text, SEAM_DEADLINE_MOST);
+    return false;
+}
+
 void seam_deadline_init(SeamDeadline *d, double deadline) {
     *d = (SeamDeadline){.deadline = deadline, .patience = PATIENCE, .since = MOST_PATIENCE + 1};
+}
+
+void seam_deadline_change(SeamDeadline *d, double deadline) {
+    if (d->deadline > 0 && deadline > 0)
+        d->deadline = deadline;
+    else
+        seam_deadline_init(d, deadline);
 }
 
 bool seam_deadline_drops(SeamDeadline *d) {

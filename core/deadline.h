@@ -20,8 +20,15 @@ typedef struct {
     int32_t turn;     // buffers since the one that was encoded, where some are dropped
 } SeamDeadline;
 
+#define SEAM_DEADLINE_MOST 600.0 // seconds
+
+// A deadline as people write it: a number with s, ms or us behind it, or without, which is milliseconds; 0: none. False with a message for what is none.
+bool seam_deadline_parse(const char *text, double *seconds, GError **error);
+
 // At level 0. deadline: seconds, 0 or more.
 void seam_deadline_init(SeamDeadline *d, double deadline);
+// Another deadline from now on: the level stays and is measured against it. None, or one where there was none: level 0.
+void seam_deadline_change(SeamDeadline *d, double deadline);
 // Asked once a buffer, before it: whether to drop it.
 bool seam_deadline_drops(SeamDeadline *d);
 // Told once a buffer that was not dropped: how long it took, seconds.

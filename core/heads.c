@@ -32,7 +32,7 @@ static bool take_calibration(SeamHeads *heads, const SeamSafetensors *file, int3
         heads->thresholds_void = true;
     }
     if (config->task[task].kind == SEAM_TASK_RUL)
-        heads->calibration->rul_margin = NAN;
+        heads->calibration->rul_margin = heads->calibration->effort_rul_margin = NAN;
     seam_calibration_free(own);
     return true;
 }

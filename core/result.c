@@ -19,6 +19,10 @@ const char *seam_decision_name(SeamDecision decision) {
     return "refer";
 }
 
+const char *seam_effort_name(SeamEffortKind effort) {
+    return effort == SEAM_EFFORT_FULL ? "full" : effort == SEAM_EFFORT_CALIBRATED ? "calibrated" : "other";
+}
+
 // ---- the few things that JSON is made of --------------------------------------------------------
 
 static void put_text(GString *out, const char *text) {
@@ -143,6 +147,14 @@ static void put_experts(GString *out, const SeamConfig *config, const float *use
     g_string_append_c(out, ']');
 }
 
+// Where all of the work was done there is nothing to say.
+static void put_effort(GString *out, int32_t level, SeamEffortKind effort) {
+    if (level > 0)
+        put_member(out, "level", level);
+    if (effort != SEAM_EFFORT_FULL)
+        put_string(out, "effort", seam_effort_name(effort));
+}
+
 // ---- one window ---------------------------------------------------------------------------------
 
 static int32_t most_probable(const SeamConfig *config, const float *probability) {
@@ -264,8 +276,7 @@ char *seam_window_result_print(const SeamWindowResult *r, const SeamConfig *conf
     put_experts(out, config, r->expert_use);
     put_modalities(out, "present", config, r->present);
     put_modalities(out, "missing", config, r->missing);
-    if (r->level > 0)
-        put_member(out, "level", r->level);
+    put_effort(out, r->level, r->effort);
     put_string(out, "model", fingerprint);
     g_string_append_c(out, '}');
     return g_string_free(out, FALSE);
@@ -339,6 +350,7 @@ char *seam_verdict_print(const SeamVerdict *v, const SeamConfig *config, const c
     put_modalities(out, "present", config, v->present);
     put_modalities(out, "missing", config, v->missing);
     put_member(out, "windows", v->windows);
+    put_effort(out, v->level, v->effort);
     put_clock(out, v, config);
     put_string(out, "model", fingerprint);
     g_string_append_c(out, '}');

@@ -12,6 +12,11 @@ enum { SEAM_MAX_BOXES = 64, SEAM_MAX_HEAT = 64 * 64 };
 typedef enum { SEAM_PASS, SEAM_REJECT, SEAM_REFER } SeamDecision;
 const char *seam_decision_name(SeamDecision decision); // "pass", "reject", "refer"
 
+// At which effort (core/run.h) the encoders worked, as the thresholds know it: with all of their work, at the effort that was calibrated with the model, or at
+// neither of them, so that what was promised of the thresholds is not promised of this result.
+typedef enum { SEAM_EFFORT_FULL, SEAM_EFFORT_CALIBRATED, SEAM_EFFORT_OTHER } SeamEffortKind;
+const char *seam_effort_name(SeamEffortKind effort); // "full", "calibrated", "other"
+
 #define SEAM_RUL_LEVEL 0.9 // share of lives that the calibrated interval holds
 
 // One decision window. Modalities are bits (1 << index) of the configuration's list.
@@ -37,7 +42,8 @@ typedef struct {
     float rul_low, rul_high;      // the calibrated interval of them; NAN: not calibrated
     uint32_t forecast_of;         // modality bits that have one
     float forecast[SEAM_MAX_MODALITIES][SEAM_MAX_CHANNELS][3]; // level of each channel in the next window: low, median, high, in the channel's unit
-    int32_t level;                // of degrading under load (core/deadline.h); 0: all of the work was done
+    int32_t level;                // of degrading under load (core/deadline.h); 0: nothing was left out for it
+    SeamEffortKind effort;
     float said[1 + SEAM_MAX_MODALITIES][SEAM_MAX_SAID]; // what the fused tokens say to the text decoder (core/layers/generate_text.h); valid when has_said
     bool has_classify, has_anomaly, has_rul, has_said, arc_on;
 } SeamWindowResult;
@@ -63,6 +69,8 @@ typedef struct {
     float expert_use[SEAM_MAX_EXPERTS];
     uint32_t present, missing;    // present in at least one window; missing from at least half of them though expected
     int32_t windows;
+    int32_t level;                // the highest of its windows
+    SeamEffortKind effort;        // of all windows; other where they differ
     double clock_offset[SEAM_MAX_MODALITIES]; // time of an event on this modality minus its time on the reference, seconds; NAN: not measured
     int32_t clock_reference;      // modality index, or -1
     bool has_rul;

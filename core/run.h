@@ -17,6 +17,11 @@ typedef struct {
     float exit_margin; // a sequence leaves at the first exit head that is surer than this, 0 to 1; 0: none leaves early
 } SeamEffort;
 
+// Whether two efforts are the same.
+bool seam_effort_same(SeamEffort a, SeamEffort b);
+// That of something of which one part was made at a, another at b: where they differ, one that is the same as none (all NAN).
+SeamEffort seam_effort_join(SeamEffort a, SeamEffort b);
+
 // What training adds to the loss inside of layers, and what came of it; weights of 0: nothing.
 typedef struct {
     float gate_weight, gate_target; // of attention: how far the mean gate of a layer lies above the target

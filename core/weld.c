@@ -45,9 +45,10 @@ typedef struct {
     float probability[SEAM_MAX_CLASSES];
     float contribution[SEAM_MAX_MODALITIES], expert_use[SEAM_MAX_EXPERTS];
     uint32_t present, missing;
-    bool has_classify, has_rul, counted;
+    int32_t level;
+    SeamEffortKind effort;
+    bool has_classify, has_rul, has_said, counted;
     float rul, rul_low, rul_high;
-    bool has_said;
     float said[1 + SEAM_MAX_MODALITIES][SEAM_MAX_SAID];
 } Window;
 
@@ -60,7 +61,8 @@ typedef struct {
 
 // The weld that is told next.
 typedef struct {
-    int32_t windows, with_use, scored, n_worst, n_partial;
+    int32_t windows, with_use, scored, n_worst, n_partial, level;
+    SeamEffortKind effort;
     uint32_t present;
     int32_t missing[SEAM_MAX_MODALITIES];
     double contribution[SEAM_MAX_MODALITIES], expert_use[SEAM_MAX_EXPERTS];
@@ -214,7 +216,7 @@ void seam_weld_tracker_end(SeamWeldTracker *t, double time) {
 
 static Window summary(const SeamWeldTracker *t, const SeamWindowResult *r) {
     Window w = {.time = r->time, .duration = r->duration, .present = r->present, .missing = r->missing,
-                .has_classify = r->has_classify, .anomaly = r->has_anomaly ? r->anomaly : NAN,
+                .level = r->level, .effort = r->effort, .has_classify = r->has_classify, .anomaly = r->has_anomaly ? r->anomaly : NAN,
                 .has_rul = r->has_rul, .rul = r->rul, .rul_low = r->rul_low, .rul_high = r->rul_high};
     float log_odds = r->has_classify ? r->score : NAN;
     w.score = t->calibration.score_is_anomaly ? w.anomaly : log_odds;
@@ -249,6 +251,8 @@ static void add_window(Weld *weld, const Window *w, int32_t most) {
     double use = 0;
     if (most > 0 && weld->windows >= most)
         return;
+    weld->effort = weld->windows == 0 || weld->effort == w->effort ? w->effort : SEAM_EFFORT_OTHER;
+    weld->level = MAX(weld->level, w->level);
     weld->windows++;
     weld->present |= w->present;
     for (int32_t m = 0; m < SEAM_MAX_MODALITIES; m++) {
@@ -400,6 +404,8 @@ static void find_place(const Weld *weld, SeamVerdict *v) {
 static void mean_windows(const SeamWeldTracker *t, SeamVerdict *v) {
     const Weld *weld = &t->weld;
     v->windows = weld->windows;
+    v->level = weld->level;
+    v->effort = weld->effort;
     v->present = weld->present;
     for (int32_t m = 0; m < SEAM_MAX_MODALITIES; m++) {
         v->contribution[m] = weld->windows ? (float)(weld->contribution[m] / weld->windows) : 0;
@@ -415,12 +421,16 @@ static void mean_windows(const SeamWeldTracker *t, SeamVerdict *v) {
 
 // What was missing half of the time cannot count as present for the threshold.
 static void decide(const SeamWeldTracker *t, SeamVerdict *v) {
-    const SeamCalibrationSet *set = seam_calibration_find(&t->calibration, &t->config, v->present & ~v->missing);
+    uint32_t present = v->present & ~v->missing;
+    const SeamCalibrationSet *set = seam_calibration_find(&t->calibration, &t->config, present, v->effort);
     v->pass_below = v->reject_above = NAN;
     if (set)
         seam_conformal_thresholds(set, t->options.false_reject, t->options.miss, &v->pass_below, &v->reject_above);
     v->score_is_anomaly = t->calibration.score_is_anomaly;
     v->decision = seam_conformal_decide(v->score, v->pass_below, v->reject_above, &v->reason);
+    v->reason = seam_conformal_reason(v->decision, v->effort, v->reason);
+    if (!set && !isnan(v->score) && seam_calibration_find(&t->calibration, &t->config, present, SEAM_EFFORT_OTHER))
+        v->reason = "no threshold was calibrated for the effort at which the encoders worked";
     if (t->weld.has_rul && isnan(v->score)) // how long it lasts says nothing of good or bad
         v->reason = "the model tells how long it will last, not whether it is good";
 }

@@ -236,9 +236,10 @@ static GstFlowReturn decide_window(GstSeamDecoder *self, const SeamTokens *token
         gst_buffer_unref(buffer);
         return gst_seam_model_flow(GST_ELEMENT(self), status, "deciding a window");
     }
-    seam_conformal_interval(self->heads->calibration, &model->config, &results->window);
     results->has_window = TRUE;
     results->window.level = meta->level;
+    results->window.effort = seam_calibration_effort(self->heads->calibration, meta->effort);
+    seam_conformal_interval(self->heads->calibration, &model->config, &results->window);
     if (window == 0) {
         take_levels(self, meta);
         copy_levels(results, meta);

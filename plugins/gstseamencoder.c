@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // seamencoder: runs some of the model's encoder layers over the tokens of one modality, in place. It owns the working memory of its
-// streaming thread and what scan layers know of the stream so far; it never adds or reorders tokens; with keep below 1 it
-// merges what is alike (core/layers/merge.h), and to keep a deadline it leaves out more (core/deadline.h), at last whole buffers. Where the last
-// layer is run, chunks of a text that goes on end here.
+// streaming thread and what scan layers know of the stream so far; it never adds or reorders tokens. It works at the effort that was calibrated with
+// the model; with keep below 1 it merges what is alike besides (core/layers/merge.h), and to keep a deadline it leaves out more (core/deadline.h), at
+// last whole buffers. Where the last layer is run, chunks of a text that goes on end here.
 
 /**
  * SECTION:element-seamencoder
@@ -16,6 +16,10 @@
  * buffer ended. They start anew after a flush, a new segment, other caps, and a buffer marked as a discontinuity.
  *
  * Of a long text, which comes in chunks, only the last chunk goes on when all layers have been run; the others have acted on what the scan knows.
+ *
+ * Training may have found that experts and layers may be left out where the model is sure (`effort_loss` of a recipe). Then that is done, and the thresholds
+ * of the decisions are those that were made so; with `effort=full` everything is computed. A graph's encoders should all have the same: a result that was made
+ * at neither of the two says so in its field `effort`.
  *
  * With a `deadline`, buffers that take longer make it leave out work: first tokens, then experts, then layers (of models with exit heads), and at last
  * buffers, for which a gap event goes on. The results' field `level` tells.
@@ -36,10 +40,9 @@
 GST_DEBUG_CATEGORY_STATIC(seam_encoder_debug);
 #define GST_CAT_DEFAULT seam_encoder_debug
 
-enum { PROP_LAYERS = GST_SEAM_PROP_OWN, PROP_KEEP, PROP_DEADLINE };
-static const char default_layers[] = "all";
+enum { PROP_LAYERS = GST_SEAM_PROP_OWN, PROP_EFFORT, PROP_KEEP, PROP_DEADLINE };
+static const char default_layers[] = "all", default_deadline[] = "0";
 #define LEAST_KEEP 0.1
-enum { MOST_DEADLINE_MS = 600000 };
 
 static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE(
     "sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS(GST_SEAM_TOKENS_CAPS_NAME ", stage=(string){ embedded, encoded }"));
@@ -49,14 +52,19 @@ static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE(
 struct _GstSeamEncoder {
     GstBaseTransform parent;
     char *layers; // properties, under the object's lock
+    SeamEffortKind effort; // full or calibrated
     double keep;
-    guint deadline; // milliseconds
+    char *deadline; // as it was given
+    double seconds; // of it
 
     // The streaming thread's, from start to stop.
     GstSeamModel model;
+    SeamEffort asked;   // at which it works; merge: that of keep
     SeamCarry carry;    // of the stream
     struct {
+        gboolean any;
         gint32 level;
+        SeamEffort effort;
         float expert_use[SEAM_MAX_EXPERTS];
     } ended;            // what the meta of chunks said that ended here: the text's next chunk says it with its own
     SeamDeadline load;  // how far the work is cut to keep the deadline
@@ -67,6 +75,20 @@ struct _GstSeamEncoder {
 
 G_DEFINE_TYPE(GstSeamEncoder, gst_seam_encoder, GST_TYPE_BASE_TRANSFORM)
 GST_ELEMENT_REGISTER_DEFINE(seamencoder, "seamencoder", GST_RANK_NONE, GST_TYPE_SEAM_ENCODER)
+
+#define GST_TYPE_SEAM_EFFORT (effort_get_type())
+static GType effort_get_type(void)
+{
+    static gsize type = 0;
+    static const GEnumValue values[] = {
+        {SEAM_EFFORT_CALIBRATED, "What was calibrated with the model: what may be left out is left out", "calibrated"},
+        {SEAM_EFFORT_FULL, "All layers and experts", "full"},
+        {0, NULL, NULL},
+    };
+    if (g_once_init_enter(&type))
+        g_once_init_leave(&type, g_enum_register_static("GstSeamEffort", values));
+    return (GType)type;
+}
 
 // "all", "2" or "0-3": which of `count` layers.
 static gboolean parse_layers(const char *text, gint32 count, gint32 *first, gint32 *last)
@@ -201,30 +223,30 @@ static GstFlowReturn encode(GstSeamEncoder *self, SeamTokens *tokens, GstSeamTok
         g_free(message);
         return GST_FLOW_ERROR;
     }
+    GST_OBJECT_LOCK(self);
+    self->asked.merge = (float)(1 - self->keep);
+    GST_OBJECT_UNLOCK(self);
+    self->model.run.effort = seam_deadline_effort(&self->load, self->asked);
+    meta->effort = meta->stage == SEAM_STAGE_ENCODED ? seam_effort_join(meta->effort, self->model.run.effort) : self->model.run.effort;
+    meta->level = MAX(meta->level, self->load.level);
     meta->stage = SEAM_STAGE_ENCODED;
     if (tokens->n == 0)
         return GST_FLOW_OK;
     if (!make_room(self, tokens->n))
         return GST_FLOW_ERROR;
     self->model.arena.used = 0;
-    GST_OBJECT_LOCK(self);
-    SeamEffort asked = {.merge = (float)(1 - self->keep)};
-    GST_OBJECT_UNLOCK(self);
-    self->model.run.effort = seam_deadline_effort(&self->load, asked);
-    meta->level = MAX(meta->level, self->load.level);
     SeamStatus status = seam_model_encode_stream(self->model.model, &self->model.run, self->first, self->last, tokens, meta->expert_use,
                                                  &self->carry);
     return gst_seam_model_flow(GST_ELEMENT(self), status, "seamencoder: running the encoder layers");
 }
 
-// A new deadline begins with all of the work.
 static void take_deadline(GstSeamEncoder *self)
 {
     GST_OBJECT_LOCK(self);
-    double deadline = self->deadline / 1000.0;
+    double deadline = self->seconds;
     GST_OBJECT_UNLOCK(self);
     if (deadline != self->load.deadline)
-        seam_deadline_init(&self->load, deadline);
+        seam_deadline_change(&self->load, deadline);
 }
 
 // Downstream shall know nevertheless how far the stream is; of a text that goes on, its last chunk tells. Where a buffer is missing, the stream
@@ -277,10 +299,14 @@ static GstFlowReturn transform_ip(GstBaseTransform *base, GstBuffer *buffer)
 static gboolean ends_here(GstSeamEncoder *self, GstSeamTokensMeta *meta)
 {
     meta->level = MAX(meta->level, self->ended.level);
+    if (self->ended.any)
+        meta->effort = seam_effort_join(meta->effort, self->ended.effort);
     for (gint32 i = 0; i < SEAM_MAX_EXPERTS; i++)
         meta->expert_use[i] += self->ended.expert_use[i];
     gboolean ends = meta->more && self->last == self->model.model->config.layers - 1;
+    self->ended.any = ends;
     self->ended.level = ends ? meta->level : 0;
+    self->ended.effort = meta->effort;
     for (gint32 i = 0; i < SEAM_MAX_EXPERTS; i++)
         self->ended.expert_use[i] = ends ? meta->expert_use[i] : 0;
     return ends;
@@ -304,26 +330,42 @@ static gboolean sink_event(GstBaseTransform *base, GstEvent *event)
 
 // ---- life -------------------------------------------------------------------------------------------------------------------------------
 
+// What the properties say, with the model; posts what does not fit.
+static gboolean read_properties(GstSeamEncoder *self)
+{
+    const gint32 count = self->model.model->config.layers;
+    g_autoptr(GError) error = NULL;
+    double seconds;
+    GST_OBJECT_LOCK(self);
+    g_autofree char *layers = g_strdup(self->layers), *deadline = g_strdup(self->deadline);
+    SeamEffortKind effort = self->effort;
+    GST_OBJECT_UNLOCK(self);
+    self->asked = (SeamEffort){0};
+    if (!parse_layers(layers, count, &self->first, &self->last))
+        GST_ELEMENT_ERROR(self, RESOURCE, SETTINGS,
+                          ("%s: property layers=\"%s\" does not fit the model's %d layers: give \"all\" or FIRST-LAST within 0-%d",
+                           GST_OBJECT_NAME(self), layers, count, count - 1), (NULL));
+    else if (!seam_deadline_parse(deadline, &seconds, &error))
+        GST_ELEMENT_ERROR(self, RESOURCE, SETTINGS, ("%s: property deadline: %s", GST_OBJECT_NAME(self), error->message), (NULL));
+    else
+        return effort == SEAM_EFFORT_FULL || gst_seam_model_effort(&self->model, GST_ELEMENT(self), &self->asked);
+    return FALSE;
+}
+
 static gboolean start(GstBaseTransform *base)
 {
     GstSeamEncoder *self = GST_SEAM_ENCODER(base);
+    g_autoptr(GError) error = NULL;
     if (!gst_seam_model_start(&self->model, GST_ELEMENT(self)))
         return FALSE;
-    GST_OBJECT_LOCK(self);
-    g_autofree char *text = g_strdup(self->layers);
-    GST_OBJECT_UNLOCK(self);
     self->modality = -1;
     self->planned = 0;
     memset(&self->ended, 0, sizeof self->ended);
     seam_deadline_init(&self->load, 0);
-    g_autoptr(GError) error = NULL;
-    if (!parse_layers(text, self->model.model->config.layers, &self->first, &self->last))
-        GST_ELEMENT_ERROR(self, RESOURCE, SETTINGS,
-                          ("%s: property layers=\"%s\" does not fit the model's %d layers: give \"all\" or FIRST-LAST within 0-%d",
-                           GST_OBJECT_NAME(self), text, self->model.model->config.layers, self->model.model->config.layers - 1), (NULL));
-    else if (seam_carry_init(&self->carry, &self->model.model->config, &error))
+    gboolean ok = read_properties(self);
+    if (ok && seam_carry_init(&self->carry, &self->model.model->config, &error))
         return TRUE;
-    else
+    if (ok)
         GST_ELEMENT_ERROR(self, RESOURCE, NO_SPACE_LEFT, ("%s: %s", GST_OBJECT_NAME(self), error->message), (NULL));
     gst_seam_model_stop(&self->model);
     return FALSE;
@@ -338,19 +380,41 @@ static gboolean stop(GstBaseTransform *base)
 
 // ---- properties and class ---------------------------------------------------------------------------------------------------------------
 
+// While it runs, what is no deadline changes nothing; before, the start refuses it.
+static void set_deadline(GstSeamEncoder *self, const char *text)
+{
+    g_autoptr(GError) error = NULL;
+    double seconds = 0;
+    gboolean known = seam_deadline_parse(text, &seconds, &error);
+    GST_OBJECT_LOCK(self);
+    gboolean kept = !known && self->model.model != NULL;
+    if (!kept) {
+        g_free(self->deadline);
+        self->deadline = g_strdup(text);
+        self->seconds = seconds;
+    }
+    GST_OBJECT_UNLOCK(self);
+    if (kept)
+        GST_ELEMENT_WARNING(self, RESOURCE, SETTINGS, ("%s: property deadline: %s; it stays as it was", GST_OBJECT_NAME(self), error->message), (NULL));
+}
+
 static void set_property(GObject *object, guint id, const GValue *value, GParamSpec *pspec)
 {
     GstSeamEncoder *self = GST_SEAM_ENCODER(object);
     if (gst_seam_model_set_property(&self->model, GST_ELEMENT(self), id, value))
         return;
+    if (id == PROP_DEADLINE) {
+        set_deadline(self, g_value_get_string(value) ? g_value_get_string(value) : default_deadline);
+        return;
+    }
     GST_OBJECT_LOCK(self);
     switch (id) {
     case PROP_LAYERS:
         g_free(self->layers);
         self->layers = g_value_get_string(value) ? g_value_dup_string(value) : g_strdup(default_layers);
         break;
+    case PROP_EFFORT: self->effort = (SeamEffortKind)g_value_get_enum(value); break;
     case PROP_KEEP: self->keep = g_value_get_double(value); break;
-    case PROP_DEADLINE: self->deadline = g_value_get_uint(value); break;
     default: G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, pspec);
     }
     GST_OBJECT_UNLOCK(self);
@@ -365,7 +429,8 @@ static void get_property(GObject *object, guint id, GValue *value, GParamSpec *p
     switch (id) {
     case PROP_LAYERS: g_value_set_string(value, self->layers); break;
     case PROP_KEEP: g_value_set_double(value, self->keep); break;
-    case PROP_DEADLINE: g_value_set_uint(value, self->deadline); break;
+    case PROP_EFFORT: g_value_set_enum(value, (gint)self->effort); break;
+    case PROP_DEADLINE: g_value_set_string(value, self->deadline); break;
     default: G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, pspec);
     }
     GST_OBJECT_UNLOCK(self);
@@ -375,6 +440,7 @@ static void finalize(GObject *object)
 {
     GstSeamEncoder *self = GST_SEAM_ENCODER(object);
     g_free(self->layers);
+    g_free(self->deadline);
     gst_seam_model_finalize(&self->model);
     G_OBJECT_CLASS(gst_seam_encoder_parent_class)->finalize(object);
 }
@@ -383,6 +449,8 @@ static void gst_seam_encoder_init(GstSeamEncoder *self)
 {
     gst_seam_model_init(&self->model);
     self->layers = g_strdup(default_layers);
+    self->deadline = g_strdup(default_deadline);
+    self->effort = SEAM_EFFORT_CALIBRATED;
     self->keep = 1;
     self->modality = -1;
 }
@@ -403,17 +471,24 @@ static void gst_seam_encoder_class_init(GstSeamEncoderClass *klass)
                             "Which encoder layers are run: all, or FIRST-LAST counted from 0, as 0-1; read at the start", default_layers,
                             G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
     g_object_class_install_property(
+        object_class, PROP_EFFORT,
+        g_param_spec_enum("effort", "Effort",
+                          "Whether experts and layers are left out where training has found that it costs next to nothing, or everything is computed; the "
+                          "same for all encoders of a graph; read at the start", GST_TYPE_SEAM_EFFORT, SEAM_EFFORT_CALIBRATED,
+                          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
+    g_object_class_install_property(
         object_class, PROP_KEEP,
         g_param_spec_double("keep", "Keep",
                             "Share of the tokens of each picture, window or text that is encoded: below 1, tokens that are alike become one, "
-                            "which takes less time and costs some accuracy", LEAST_KEEP, 1, 1,
+                            "which takes less time and costs some accuracy, and error rates are not promised", LEAST_KEEP, 1, 1,
                             G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING));
     g_object_class_install_property(
         object_class, PROP_DEADLINE,
-        g_param_spec_uint("deadline", "Deadline",
-                          "How long a buffer may take here, in milliseconds; when buffers take longer, fewer tokens, then fewer experts, then fewer "
-                          "layers are run, and at last buffers are dropped, until there is time again; results say so as level; 0: no deadline",
-                          0, MOST_DEADLINE_MS, 0, G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING));
+        g_param_spec_string("deadline", "Deadline",
+                            "How long a buffer may take here, as 20ms (also s and us; a number alone is milliseconds); when buffers take longer, fewer "
+                            "tokens, then fewer experts, then fewer layers are run, and at last buffers are dropped, until there is time again; results "
+                            "say so as level; 0: no deadline", default_deadline,
+                            G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING));
     transform_class->transform_caps = transform_caps;
     transform_class->set_caps = set_caps;
     transform_class->transform_ip = transform_ip;
@@ -422,6 +497,7 @@ static void gst_seam_encoder_class_init(GstSeamEncoderClass *klass)
     transform_class->sink_event = sink_event;
     transform_class->start = start;
     transform_class->stop = stop;
+    gst_type_mark_as_plugin_api(GST_TYPE_SEAM_EFFORT, 0);
     gst_element_class_add_static_pad_template(element_class, &sink_template);
     gst_element_class_add_static_pad_template(element_class, &src_template);
     gst_element_class_set_static_metadata(element_class, "Seam encoder", "Filter/Analyzer",

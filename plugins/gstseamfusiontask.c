@@ -347,6 +347,16 @@ static gint32 highest_level(const GArray *items)
     return level;
 }
 
+static SeamEffort joined_effort(const GArray *items)
+{
+    SeamEffort effort = {0};
+    for (guint i = 0; i < items->len; i++) {
+        SeamEffort one = gst_buffer_get_seam_tokens_meta(g_array_index(items, GstSeamFusionItem, i).buffer)->effort;
+        effort = i == 0 ? one : seam_effort_join(effort, one);
+    }
+    return effort;
+}
+
 static void fill_meta(GstSeamFusion *self, GstBuffer *buffer, double start, gint32 degraded)
 {
     GstSeamTokensMeta *meta = gst_buffer_get_seam_tokens_meta(buffer);
@@ -362,6 +372,7 @@ static void fill_meta(GstSeamFusion *self, GstBuffer *buffer, double start, gint
     meta->clock_reference = self->reference;
     meta->degraded = degraded;
     meta->level = highest_level(self->items);
+    meta->effort = joined_effort(self->items);
     GST_BUFFER_PTS(buffer) = clock_time(start);
     GST_BUFFER_DURATION(buffer) = clock_time(start + meta->window_duration) - GST_BUFFER_PTS(buffer);
 }

@@ -51,6 +51,7 @@ static const struct {
     {"model", TO_ALL, TO_DECODER},
     {"device", TO_ALL, TO_DECODER},
     {"max-rate", TO_EMBED, TO_EMBED},
+    {"effort", TO_ENCODER, TO_ENCODER},
     {"keep", TO_ENCODER, TO_ENCODER},
     {"deadline", TO_ENCODER, TO_ENCODER},
     {"missing", TO_FUSION, TO_FUSION},

@@ -4,6 +4,7 @@
 // the shared model and the arena of the element's streaming thread; it never runs the model.
 #include "plugins/gstseammodel.h"
 
+#include "core/conformal.h"
 #include "core/error.h"
 
 static const char default_device[] = "auto";
@@ -96,6 +97,19 @@ void gst_seam_model_stop(GstSeamModel *m)
     g_clear_pointer(&m->model, seam_model_release);
     seam_arena_clear(&m->arena);
     m->run = (SeamRun){0};
+}
+
+gboolean gst_seam_model_effort(const GstSeamModel *m, GstElement *element, SeamEffort *effort)
+{
+    g_autoptr(GError) error = NULL;
+    SeamCalibration *calibration = seam_calibration_load(&m->model->config, m->path, &error);
+    if (!calibration) {
+        post_error(element, error);
+        return FALSE;
+    }
+    *effort = calibration->effort;
+    seam_calibration_free(calibration);
+    return TRUE;
 }
 
 gboolean gst_seam_model_reserve(GstSeamModel *m, GstElement *element, gsize bytes)

@@ -29,6 +29,8 @@ void gst_seam_model_finalize(GstSeamModel *m);
 // NULL->READY (or start): loads; posts RESOURCE NOT_FOUND / OPEN_READ / SETTINGS with the message of core.
 gboolean gst_seam_model_start(GstSeamModel *m, GstElement *element);
 void gst_seam_model_stop(GstSeamModel *m);
+// The effort that was calibrated with the started model; posts what is wrong with it.
+gboolean gst_seam_model_effort(const GstSeamModel *m, GstElement *element, SeamEffort *effort);
 // Grows the arena to `bytes` (before streaming, or after a NO_MEMORY); posts RESOURCE NO_SPACE_LEFT when it cannot.
 gboolean gst_seam_model_reserve(GstSeamModel *m, GstElement *element, gsize bytes);
 // Posts STREAM FAILED or RESOURCE NO_SPACE_LEFT for a status that is not SEAM_OK; returns the flow to give back.

@@ -130,6 +130,7 @@ static void reset_meta(GstSeamTokensMeta *m)
     m->degraded = 0;
     m->level = 0;
     m->more = FALSE;
+    m->effort = (SeamEffort){0};
 }
 
 static gboolean meta_init(GstMeta *meta, gpointer params, GstBuffer *buffer)
@@ -223,6 +224,7 @@ static gboolean meta_transform(GstBuffer *to, GstMeta *meta, GstBuffer *from, GQ
     copy->degraded = source->degraded;
     copy->level = source->level;
     copy->more = source->more;
+    copy->effort = source->effort;
     return TRUE;
 }
 

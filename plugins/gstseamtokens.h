@@ -7,6 +7,7 @@
 #include <gst/gst.h>
 
 #include "core/config.h"
+#include "core/run.h"
 #include "core/tokens.h"
 
 G_BEGIN_DECLS
@@ -41,7 +42,8 @@ typedef struct {
     double clock_offset[SEAM_MAX_MODALITIES]; // measured by seamfusion, NAN where not
     int32_t clock_reference;                  // -1: none
     int32_t degraded;   // how often seamfusion halved the window's sequences to keep max-tokens: 0 not at all
-    int32_t level;      // of the encoders' degrading to keep their deadline (core/deadline.h), the highest; 0: all of the work was done
+    int32_t level;      // of the encoders' degrading to keep their deadline (core/deadline.h), the highest; 0: nothing was left out for it
+    SeamEffort effort;  // at which the encoders worked, joined by seam_effort_join(); means nothing before them
     gboolean more;      // the last sequence goes on in the next buffer: a chunk of a long text, which acts through the state of layers that scan and
                         // is dropped when all layers have seen it (seamencoder), so that elements behind see a text's last chunk alone
     float *size_room;   // private: tokens.size or where it would be

@@ -20,7 +20,7 @@
 #include "tools/eval_trust.h"
 
 typedef struct {
-    char *model, *data, *adapter, *only, *results, *classes, *device, *records, *card;
+    char *model, *data, *adapter, *only, *results, *classes, *device, *records, *card, *effort;
     double recall, video_rate, demand_miss, demand_reject;
     int frames, bootstrap;
     gboolean json, deletion, probe;
@@ -37,6 +37,11 @@ typedef struct {
 static void show_welds(void *user, int32_t done, int32_t all) {
     g_autofree char *detail = g_strdup_printf("%d of %d", done, all);
     seam_progress_show(&((Watch *)user)->bar, done, all, detail);
+}
+
+// Whether --effort asks for all of the work; the words are those of the elements' property.
+static bool wants_full(const Options *o) {
+    return g_strcmp0(o->effort, seam_effort_name(SEAM_EFFORT_FULL)) == 0;
 }
 
 static void write_window(void *user, int32_t subset, const SeamTokens *fused, const SeamWindowResult *result) {
@@ -138,6 +143,8 @@ static void print_table(const Options *o, const SeamDataset *data, const SeamEva
     if (e->good + e->defect > 0)
         printf(": %d good, %d defective", e->good, e->defect);
     printf(e->without_verdict ? "; %d hold nothing to judge by\n\n" : "\n\n", e->without_verdict);
+    if (e->effort == SEAM_EFFORT_CALIBRATED)
+        printf("At the effort that was calibrated with the model; --effort full computes everything.\n\n");
     if (e->binary)
         printf("Some labels are no classes of the model: good against defect is measured.\n\n");
     const SeamInterval *in = e->interval;
@@ -187,6 +194,7 @@ static bool measure(const Options *o, const SeamHeads *heads, const SeamKernels 
                                    .calibration = heads->calibration,
                                    .weld = SEAM_WELD_OPTIONS_DEFAULT,
                                    .frames = o->frames,
+                                   .effort = wants_full(o) ? (SeamEffort){0} : heads->calibration->effort,
                                    .tasks = heads->tasks,
                                    .window = write_window,
                                    .user = &watch};
@@ -290,6 +298,7 @@ int seam_cmd_eval(int argc, char **argv) {
         {"adapter", 0, 0, G_OPTION_ARG_FILENAME, &o.adapter, "Another adapter for the task that the file names", "FILE"},
         {"records", 0, 0, G_OPTION_ARG_FILENAME, &o.records, "Judge only the recordings named in this file, a line each", "FILE"},
         {"only", 0, 0, G_OPTION_ARG_STRING, &o.only, "Judge by these modalities alone", "A,B"},
+        {"effort", 0, 0, G_OPTION_ARG_STRING, &o.effort, "calibrated: as the elements run, with what may be left out left out; full (calibrated)", "NAME"},
         {"recall", 0, 0, G_OPTION_ARG_DOUBLE, &o.recall, "Share of defective welds to be found, for the false-reject rate (0.99)", "R"},
         {"demand-miss", 0, 0, G_OPTION_ARG_DOUBLE, &o.demand_miss, "Share of defective welds passed at most, to be promised (0.01)", "R"},
         {"demand-reject", 0, 0, G_OPTION_ARG_DOUBLE, &o.demand_reject, "Share of good welds rejected at most, to be promised (0.005)", "R"},
@@ -312,12 +321,14 @@ int seam_cmd_eval(int argc, char **argv) {
         seam_tool_usage("eval", error, "--model and --data are needed");
     else if (!(o.recall > 0 && o.recall <= 1) || o.frames < 0 || !(o.video_rate >= 0))
         seam_tool_usage("eval", NULL, "--recall must be over 0 and at most 1, --frames and --video-rate not negative");
+    else if (o.effort && !wants_full(&o) && !g_str_equal(o.effort, seam_effort_name(SEAM_EFFORT_CALIBRATED)))
+        seam_tool_usage("eval", NULL, "--effort must be calibrated or full");
     else if (!(o.demand_miss > 0 && o.demand_miss < 1) || !(o.demand_reject > 0 && o.demand_reject < 1) || o.bootstrap < 0 || o.bootstrap > 100000)
         seam_tool_usage("eval", NULL, "--demand-miss and --demand-reject must be over 0 and below 1, --bootstrap 0 to 100000");
     else {
         gst_init(NULL, NULL);
         status = evaluate(&o);
     }
-    g_free(o.model), g_free(o.data), g_free(o.adapter), g_free(o.only), g_free(o.results), g_free(o.classes), g_free(o.device), g_free(o.card);
+    g_free(o.model), g_free(o.data), g_free(o.adapter), g_free(o.only), g_free(o.results), g_free(o.classes), g_free(o.device), g_free(o.card), g_free(o.effort);
     return status;
 }

@@ -111,6 +111,7 @@ static JsonArray *calibration_json(const SeamCalibration *c, const SeamConfig *c
                 json_array_add_string_element(names, config->modality[m].name);
         set_thresholds(&c->set[i], &pass_below, &reject_above);
         json_object_set_array_member(o, "modalities", names);
+        json_object_set_string_member(o, "effort", seam_effort_name(c->set[i].at_effort ? SEAM_EFFORT_CALIBRATED : SEAM_EFFORT_FULL));
         json_object_set_int_member(o, "good", c->set[i].n_good);
         json_object_set_int_member(o, "defect", c->set[i].n_defect);
         if (isfinite(pass_below))
@@ -120,6 +121,14 @@ static JsonArray *calibration_json(const SeamCalibration *c, const SeamConfig *c
         json_array_add_object_element(array, o);
     }
     return array;
+}
+
+static JsonObject *effort_json(const SeamCalibration *c) {
+    JsonObject *o = json_object_new();
+    json_object_set_double_member(o, "expert_mass", c->effort.expert_mass);
+    json_object_set_double_member(o, "exit_margin", c->effort.exit_margin);
+    json_object_set_double_member(o, "loss", c->effort_loss);
+    return o;
 }
 
 static JsonObject *memory_json(const SeamModel *model) {
@@ -156,6 +165,8 @@ static JsonObject *info_json(const Info *info) {
     json_object_set_array_member(o, "tasks", tasks_json(info->model));
     json_object_set_string_member(o, "score", info->calibration->score_is_anomaly ? "anomaly" : "classify");
     json_object_set_array_member(o, "calibration", calibration_json(info->calibration, &b->config));
+    if (seam_calibration_effort(info->calibration, info->calibration->effort) == SEAM_EFFORT_CALIBRATED)
+        json_object_set_object_member(o, "effort", effort_json(info->calibration));
     if (isfinite(info->calibration->rul_margin))
         json_object_set_double_member(o, "rul_margin", info->calibration->rul_margin);
     for (size_t i = 0; i < G_N_ELEMENTS(sections); i++)
@@ -208,9 +219,12 @@ static void print_calibration(const SeamCalibration *c, const SeamConfig *config
         float pass_below, reject_above;
         g_autofree char *name = set_name(config, c->set[i].present);
         set_thresholds(&c->set[i], &pass_below, &reject_above);
-        printf("  %-32s %4d good, %4d defective: pass below %.3g, reject above %.3g\n", name, c->set[i].n_good, c->set[i].n_defect, pass_below,
-               reject_above);
+        printf("  %-32s %4d good, %4d defective: pass below %.3g, reject above %.3g%s\n", name, c->set[i].n_good, c->set[i].n_defect, pass_below,
+               reject_above, c->set[i].at_effort ? " (at the calibrated effort)" : "");
     }
+    if (seam_calibration_effort(c, c->effort) == SEAM_EFFORT_CALIBRATED)
+        printf("\ncalibrated effort: of a token's experts those that hold %g of their weight; a picture or window leaves at the first exit that is surer than "
+               "%g; at most %g %% of the windows are lost by it\n", c->effort.expert_mass, c->effort.exit_margin, 100 * c->effort_loss);
 }
 
 static void print_member(JsonObject *object, const char *name, JsonNode *node, gpointer user) {

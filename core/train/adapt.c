@@ -404,7 +404,7 @@ bool seam_adapt_calibrate(const SeamAdapt *a, SeamCalibration *c, GError **error
         int32_t n = data->record[i].label ? seam_calibrated_subsets(config_of(a), seam_record_present(&data->record[i], config_of(a)), subset) : 0;
         for (int32_t k = 0; ok && k < n; k++) {
             float score = weld_score(a, i, subset[k], plain, verdict);
-            ok = isnan(score) || seam_calibration_add(c, config_of(a), verdict->present, data->record[i].defect, score, error);
+            ok = isnan(score) || seam_calibration_add(c, config_of(a), verdict->present, false, data->record[i].defect, score, error);
         }
     }
     seam_calibration_free(plain);

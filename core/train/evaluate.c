@@ -52,6 +52,7 @@ static SeamStatus decide_subset(SeamEvaluator *e, SeamRun *run, const SeamPass *
     size_t mark = seam_arena_mark(run->arena);
     SEAM_TRY(seam_pass_fuse_some(o->model, run, e->batch, pass, e->use[i], &fused));
     SEAM_TRY(seam_decide(o->model, run, &fused, 0, o->tasks, expected, e->expert_use, &e->result[i]));
+    e->result[i].effort = seam_calibration_effort(o->calibration, o->effort);
     e->result[i].arc_on = e->arc_start < e->result[i].time + e->result[i].duration && e->arc_end >= e->result[i].time;
     seam_conformal_interval(o->calibration, &o->model->config, &e->result[i]);
     if (o->window)
@@ -357,6 +358,7 @@ bool seam_evaluate(const SeamEvaluateOptions *options, const SeamDataset *data, 
     for (int32_t i = 0; i < data->n; i++)
         boxes.any_mask |= data->record[i].mask != NULL;
     memset(out, 0, sizeof *out);
+    out->effort = seam_calibration_effort(options->calibration, options->effort);
     out->binary = !data->own_classes;
     out->classes = out->binary ? 2 : boxes.config->n_classes;
     SeamEvaluator *e = seam_evaluator_new(&watched, error);
@@ -492,6 +494,8 @@ JsonObject *seam_evaluation_print(const SeamEvaluation *e, const SeamConfig *con
     json_object_set_int_member(o, "defect", e->defect);
     json_object_set_int_member(o, "without_verdict", e->without_verdict);
     json_object_set_boolean_member(o, "good_against_defect", e->binary);
+    if (e->effort != SEAM_EFFORT_FULL)
+        json_object_set_string_member(o, "effort", seam_effort_name(e->effort));
     json_object_set_object_member(o, "decisions", decisions_object(e->decisions));
     json_object_set_object_member(o, "decisions_good", decisions_object(e->decisions_good));
     put_classes(o, e, config);

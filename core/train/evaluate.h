@@ -75,6 +75,7 @@ typedef struct {
     SeamInterval interval[SEAM_FIGURES];      // by groups; NaN when no draws were asked for
     int32_t good_with_threshold, defect_with_threshold; // good ones that could have been rejected, defective ones that could have been passed
     SeamPromise false_reject, miss;           // what calibration promised and what came
+    SeamEffortKind effort;                    // at which the windows were judged
     SeamPixelFigures pixels;                  // of maps against masks; masked == 0: there were none
 } SeamEvaluation;
 

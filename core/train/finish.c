@@ -44,40 +44,60 @@ int32_t seam_calibrated_subsets(const SeamConfig *config, uint32_t present, uint
     return n;
 }
 
-static bool calibrate_record(SeamCalibration *c, SeamEvaluator *e, const SeamConfig *config, const SeamRecord *record, SeamVerdict *verdict, GError **error) {
+// What scores are measured with before there are thresholds: the calibration's kind of score, its share of windows and its effort count.
+static SeamCalibration *new_plain(const SeamCalibration *c) {
+    SeamCalibration *plain = seam_calibration_new();
+    plain->score_is_anomaly = c->score_is_anomaly;
+    plain->top_fraction = c->top_fraction;
+    plain->effort = c->effort;
+    return plain;
+}
+
+static bool has_effort(const SeamCalibration *c) {
+    return seam_calibration_effort(c, c->effort) == SEAM_EFFORT_CALIBRATED;
+}
+
+static bool calibrate_record(SeamCalibration *c, SeamEvaluator *e, const SeamConfig *config, const SeamRecord *record, bool at_effort, SeamVerdict *verdict,
+                             GError **error) {
     uint32_t subset[SEAM_CALIBRATED_SUBSETS];
     int32_t n = seam_calibrated_subsets(config, seam_record_present(record, config), subset);
     if (!seam_evaluate_record(e, record, subset, n, verdict, error))
         return false;
     for (int32_t i = 0; i < n; i++)
         if (verdict[i].windows > 0 && isfinite(verdict[i].score) &&
-            !seam_calibration_add(c, config, verdict[i].present, record->defect, verdict[i].score, error))
+            !seam_calibration_add(c, config, verdict[i].present, at_effort, record->defect, verdict[i].score, error))
             return false;
     return true;
 }
 
-bool seam_calibrate(SeamCalibration *c, const SeamModel *model, const SeamKernels *kernels, const SeamDataset *data, const bool *use, int32_t frames,
-                    GError **error) {
-    SeamCalibration *plain = seam_calibration_new(); // no thresholds yet; the kind of score and its share of windows count
-    SeamVerdict *verdict = g_new0(SeamVerdict, SEAM_MAX_CALIBRATIONS);
-    plain->score_is_anomaly = c->score_is_anomaly;
-    plain->top_fraction = c->top_fraction;
+static bool calibrate_at(SeamCalibration *c, const SeamModel *model, const SeamKernels *kernels, const SeamDataset *data, const bool *use, int32_t frames,
+                         bool at_effort, GError **error) {
+    SeamCalibration *plain = new_plain(c);
+    SeamVerdict *verdict = g_new0(SeamVerdict, SEAM_CALIBRATED_SUBSETS);
     SeamEvaluateOptions options = {.model = model, .kernels = kernels, .calibration = plain, .weld = SEAM_WELD_OPTIONS_DEFAULT, .frames = frames,
                                    .tasks = UINT32_MAX};
+    if (at_effort)
+        options.effort = c->effort;
     SeamEvaluator *e = seam_evaluator_new(&options, error);
     bool ok = e != NULL;
     for (int32_t i = 0; ok && i < data->n; i++)
         if (use[i] && data->record[i].label)
-            ok = calibrate_record(c, e, &model->config, &data->record[i], verdict, error);
+            ok = calibrate_record(c, e, &model->config, &data->record[i], at_effort, verdict, error);
     seam_evaluator_free(e);
     seam_calibration_free(plain);
     g_free(verdict);
     return ok;
 }
 
+bool seam_calibrate(SeamCalibration *c, const SeamModel *model, const SeamKernels *kernels, const SeamDataset *data, const bool *use, int32_t frames,
+                    GError **error) {
+    return calibrate_at(c, model, kernels, data, use, frames, false, error) &&
+           (!has_effort(c) || calibrate_at(c, model, kernels, data, use, frames, true, error));
+}
+
 static const double effort_risk = 0.1; // that more windows are lost than was promised
 
-// What may be left out, on the windows of validation: those of calibration hold the thresholds.
+// What may be left out, on the windows of validation: those of calibration hold the thresholds, which are made at this effort, too.
 static bool calibrate_effort(SeamCalibration *c, const SeamModel *model, const SeamRecipe *recipe, const SeamDataset *data, const SeamPart *part,
                              const SeamKernels *kernels, GError **error) {
     g_autofree bool *use = g_new0(bool, data->n + 1);
@@ -94,16 +114,16 @@ static bool calibrate_effort(SeamCalibration *c, const SeamModel *model, const S
 }
 
 // Held-back lives, each thing's cuts a group, judged with all there is: how far outside the model's own quantiles the truth lies.
-static bool calibrate_lives(SeamCalibration *c, const SeamModel *model, const SeamRecipe *recipe, const SeamDataset *data, const SeamPart *part,
-                            const SeamKernels *kernels, GError **error) {
+static bool calibrate_lives_at(const SeamCalibration *c, const SeamModel *model, const SeamRecipe *recipe, const SeamDataset *data, const SeamPart *part,
+                               const SeamKernels *kernels, SeamEffort effort, float *margin, GError **error) {
     g_autofree double *score = g_new(double, data->n + 1);
     g_autofree int32_t *group = g_new(int32_t, data->n + 1);
     g_autofree SeamVerdict *verdict = g_new0(SeamVerdict, 1);
     g_autoptr(GHashTable) groups = g_hash_table_new(g_str_hash, g_str_equal);
-    SeamCalibration *plain = seam_calibration_new();
-    plain->rul_margin = 0; // the quantiles as they are
+    SeamCalibration *plain = new_plain(c);
+    plain->rul_margin = plain->effort_rul_margin = 0; // the quantiles as they are
     SeamEvaluateOptions options = {.model = model, .kernels = kernels, .calibration = plain, .weld = SEAM_WELD_OPTIONS_DEFAULT,
-                                   .frames = recipe->train.eval_frames, .tasks = UINT32_MAX};
+                                   .frames = recipe->train.eval_frames, .effort = effort, .tasks = UINT32_MAX};
     SeamEvaluator *e = seam_evaluator_new(&options, error);
     int32_t n = 0;
     bool ok = e != NULL;
@@ -121,10 +141,16 @@ static bool calibrate_lives(SeamCalibration *c, const SeamModel *model, const Se
         score[n++] = fmax(life.low - life.truth, life.truth - life.high);
     }
     if (ok)
-        c->rul_margin = seam_conformal_margin(n, score, group, (int32_t)g_hash_table_size(groups), SEAM_RUL_LEVEL);
+        *margin = seam_conformal_margin(n, score, group, (int32_t)g_hash_table_size(groups), SEAM_RUL_LEVEL);
     seam_evaluator_free(e);
     seam_calibration_free(plain);
     return ok;
+}
+
+static bool calibrate_lives(SeamCalibration *c, const SeamModel *model, const SeamRecipe *recipe, const SeamDataset *data, const SeamPart *part,
+                            const SeamKernels *kernels, GError **error) {
+    return calibrate_lives_at(c, model, recipe, data, part, kernels, (SeamEffort){0}, &c->rul_margin, error) &&
+           (!has_effort(c) || calibrate_lives_at(c, model, recipe, data, part, kernels, c->effort, &c->effort_rul_margin, error));
 }
 
 // ---- writing -------------------------------------------------------------------------------------------------------------------
@@ -230,6 +256,14 @@ static bool cross_calibrate(SeamCalibration *c, const SeamModel *model, const Se
     return ok;
 }
 
+// The effort first: what is calibrated then is calibrated for it as well.
+static bool calibrate_all(SeamCalibration *c, const SeamModel *model, const SeamRecipe *recipe, const SeamDataset *data, const SeamPart *part,
+                          const SeamKernels *kernels, GError **error) {
+    return calibrate_effort(c, model, recipe, data, part, kernels, error) && calibrate_part(c, model, recipe, data, part, kernels, error) &&
+           (recipe->calibration_folds == 0 || cross_calibrate(c, model, recipe, data, part, kernels, error)) &&
+           calibrate_lives(c, model, recipe, data, part, kernels, error);
+}
+
 // Welds are judged by the classes where there are some, else by how far they are from good ones.
 static bool judges_by_anomaly(const SeamConfig *config) {
     bool anomaly = false;
@@ -253,11 +287,9 @@ bool seam_train_finish(SeamModel *model, const SeamRecipe *recipe, const SeamDat
     SeamEvaluateWhat what = {.part = part, .which = SEAM_PART_VALIDATION, .only = UINT32_MAX, .recall = 0.99, .draws = SEAM_BOOTSTRAP_DRAWS};
     JsonObject *meta = json_object_new();
     calibration->score_is_anomaly = judges_by_anomaly(&model->config);
-    bool ok = fit_memory(model, recipe, data, part, kernels, error) && calibrate_part(calibration, model, recipe, data, part, kernels, error) &&
-              (recipe->calibration_folds == 0 || cross_calibrate(calibration, model, recipe, data, part, kernels, error)) &&
-              calibrate_lives(calibration, model, recipe, data, part, kernels, error) &&
-              calibrate_effort(calibration, model, recipe, data, part, kernels, error) &&
-              seam_evaluate(&options, data, &what, validation, error);
+    bool ok = fit_memory(model, recipe, data, part, kernels, error) && calibrate_all(calibration, model, recipe, data, part, kernels, error);
+    options.effort = calibration->effort; // as the elements will run
+    ok = ok && seam_evaluate(&options, data, &what, validation, error);
     if (ok) {
         json_object_set_string_member(meta, "name", recipe->name);
         json_object_set_object_member(meta, "calibration", seam_calibration_print(calibration, &model->config));

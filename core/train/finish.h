@@ -6,13 +6,13 @@
 #include "core/train/memory.h"
 #include "core/train/recipe.h"
 
-enum { SEAM_CALIBRATED_SUBSETS = SEAM_MAX_CALIBRATIONS };
+enum { SEAM_CALIBRATED_SUBSETS = SEAM_MAX_CALIBRATIONS / 2 }; // with all of the work, and at the calibrated effort
 // The subsets of a record's modalities that are calibrated: every set of those that do not come now and then, each with the sparse ones that the
 // record has, and the sparse ones alone. Fills subset [SEAM_CALIBRATED_SUBSETS]; returns how many.
 int32_t seam_calibrated_subsets(const SeamConfig *config, uint32_t present, uint32_t *subset);
 
 // Adds the scores of the records with use[i] to the calibration, for every set of modalities that does not come now and then (sparse ones are added where
-// the record has them), and for the sparse ones alone. Labelled records only.
+// the record has them), and for the sparse ones alone: with all of the work, and where the calibration has an effort, at that as well. Labelled records only.
 bool seam_calibrate(SeamCalibration *c, const SeamModel *model, const SeamKernels *kernels, const SeamDataset *data, const bool *use, int32_t frames,
                     GError **error);
 

@@ -65,11 +65,11 @@ static void promise_is_kept(void) {
     for (int32_t trial = 0; trial < TRIALS; trial++) {
         c->n_sets = 0;
         for (int32_t i = 0; i < N; i++) {
-            g_assert_true(seam_calibration_add(c, config, 1, false, (float)seam_random_normal(&random), NULL));
-            g_assert_true(seam_calibration_add(c, config, 1, true, (float)seam_random_normal(&random) + 2, NULL));
+            g_assert_true(seam_calibration_add(c, config, 1, false, false, (float)seam_random_normal(&random), NULL));
+            g_assert_true(seam_calibration_add(c, config, 1, false, true, (float)seam_random_normal(&random) + 2, NULL));
         }
         float below, above;
-        seam_conformal_thresholds(seam_calibration_find(c, config, 1), 0.1, 0.05, &below, &above);
+        seam_conformal_thresholds(seam_calibration_find(c, config, 1, SEAM_EFFORT_FULL), 0.1, 0.05, &below, &above);
         rejected += (float)seam_random_normal(&random) > above;
         missed += (float)seam_random_normal(&random) + 2 < below;
     }
@@ -104,21 +104,51 @@ static void sets_by_modalities(void) {
     SeamConfig *config = test_config();
     SeamCalibration *c = seam_calibration_new();
     GError *error = NULL;
-    g_assert_true(seam_calibration_add(c, config, 1 | 2 | 4, false, 3, &error)); // with a photograph: the same set
-    g_assert_true(seam_calibration_add(c, config, 1 | 2, false, 1, &error));
-    g_assert_true(seam_calibration_add(c, config, 2, true, 2, &error));
+    g_assert_true(seam_calibration_add(c, config, 1 | 2 | 4, false, false, 3, &error)); // with a photograph: the same set
+    g_assert_true(seam_calibration_add(c, config, 1 | 2, false, false, 1, &error));
+    g_assert_true(seam_calibration_add(c, config, 2, false, true, 2, &error));
     g_assert_cmpint(c->n_sets, ==, 2);
-    const SeamCalibrationSet *both = seam_calibration_find(c, config, 3);
+    const SeamCalibrationSet *both = seam_calibration_find(c, config, 3, SEAM_EFFORT_FULL);
     g_assert_cmpint(both->n_good, ==, 2);
     g_assert_cmpfloat(both->good[0], ==, 1);
-    g_assert_null(seam_calibration_find(c, config, 1));
-    g_assert_false(seam_calibration_add(c, config, 1, false, NAN, &error));
+    g_assert_null(seam_calibration_find(c, config, 1, SEAM_EFFORT_FULL));
+    g_assert_false(seam_calibration_add(c, config, 1, false, false, NAN, &error));
     g_assert_error(error, SEAM_ERROR, SEAM_ERROR_VALUE);
     g_clear_error(&error);
     for (int32_t i = 2; i < SEAM_MAX_CALIBRATION_SCORES; i++)
-        g_assert_true(seam_calibration_add(c, config, 3, false, (float)i, NULL));
-    g_assert_false(seam_calibration_add(c, config, 3, false, 1, &error));
+        g_assert_true(seam_calibration_add(c, config, 3, false, false, (float)i, NULL));
+    g_assert_false(seam_calibration_add(c, config, 3, false, false, 1, &error));
     g_clear_error(&error);
+    seam_calibration_free(c);
+    g_free(config);
+}
+
+// Scores with all of the work and at the calibrated effort are kept apart.
+static void sets_by_effort(void) {
+    SeamConfig *config = test_config();
+    SeamCalibration *c = seam_calibration_new();
+    const SeamEffort other = {.merge = 0.5f, .expert_mass = 0.5f, .exit_margin = 0.75f};
+    g_assert_cmpint(seam_calibration_effort(NULL, (SeamEffort){0}), ==, SEAM_EFFORT_FULL);
+    g_assert_cmpint(seam_calibration_effort(c, (SeamEffort){0}), ==, SEAM_EFFORT_FULL);
+    g_assert_cmpint(seam_calibration_effort(c, other), ==, SEAM_EFFORT_OTHER);
+    c->effort = (SeamEffort){.expert_mass = 0.5f, .exit_margin = 0.75f};
+    g_assert_cmpint(seam_calibration_effort(c, c->effort), ==, SEAM_EFFORT_CALIBRATED);
+    g_assert_cmpint(seam_calibration_effort(c, (SeamEffort){0}), ==, SEAM_EFFORT_FULL);
+    g_assert_cmpint(seam_calibration_effort(c, other), ==, SEAM_EFFORT_OTHER);
+    g_assert_cmpint(seam_calibration_effort(c, seam_effort_join(c->effort, c->effort)), ==, SEAM_EFFORT_CALIBRATED);
+    SeamEffort mixed = seam_effort_join(c->effort, (SeamEffort){0});
+    g_assert_cmpint(seam_calibration_effort(c, mixed), ==, SEAM_EFFORT_OTHER);
+    c->effort = mixed; // never the same as anything
+    g_assert_cmpint(seam_calibration_effort(c, seam_effort_join(mixed, mixed)), ==, SEAM_EFFORT_OTHER);
+    g_assert_true(seam_calibration_add(c, config, 3, false, false, 1, NULL));
+    g_assert_true(seam_calibration_add(c, config, 3, true, false, 2, NULL));
+    g_assert_true(seam_calibration_add(c, config, 1, false, false, 3, NULL));
+    g_assert_cmpint(c->n_sets, ==, 3);
+    g_assert_cmpfloat(seam_calibration_find(c, config, 3, SEAM_EFFORT_FULL)->good[0], ==, 1);
+    g_assert_cmpfloat(seam_calibration_find(c, config, 3, SEAM_EFFORT_CALIBRATED)->good[0], ==, 2);
+    g_assert_cmpfloat(seam_calibration_find(c, config, 3, SEAM_EFFORT_OTHER)->good[0], ==, 2);
+    g_assert_null(seam_calibration_find(c, config, 1, SEAM_EFFORT_CALIBRATED)); // those of all of the work promise nothing of it
+    g_assert_cmpfloat(seam_calibration_find(c, config, 1, SEAM_EFFORT_OTHER)->good[0], ==, 3);
     seam_calibration_free(c);
     g_free(config);
 }
@@ -129,8 +159,12 @@ static void there_and_back(void) {
     SeamRandom random = seam_random(3, 0);
     c->score_is_anomaly = true;
     c->top_fraction = 0.1f;
+    c->effort = (SeamEffort){.expert_mass = 0.5f, .exit_margin = 0.75f};
+    c->effort_loss = 0.25f;
+    c->rul_margin = 3;
+    c->effort_rul_margin = 4;
     for (int32_t i = 0; i < 50; i++)
-        g_assert_true(seam_calibration_add(c, config, 1 + (uint32_t)i % 3, i % 2, (float)seam_random_normal(&random), NULL));
+        g_assert_true(seam_calibration_add(c, config, 1 + (uint32_t)i % 3, i > 24, i % 2, (float)seam_random_normal(&random), NULL));
     JsonObject *object = seam_calibration_print(c, config);
     char *text = seam_json_print(object);
     JsonObject *read = seam_json_parse(text, "test", NULL);
@@ -156,6 +190,10 @@ static void bad_json(void) {
         "{\"sets\": [], \"other\": 1}",
         "{\"sets\": [{\"modalities\": [\"smell\"], \"good\": [], \"defect\": []}]}",
         "{\"sets\": [{\"modalities\": [1], \"good\": [], \"defect\": []}]}",
+        "{\"sets\": [{\"modalities\": [\"video\"], \"effort\": \"calibrated\", \"good\": [], \"defect\": []}]}",
+        "{\"sets\": [{\"modalities\": [\"video\"], \"effort\": \"other\", \"good\": [], \"defect\": []}]}",
+        "{\"sets\": [{\"modalities\": [\"video\"], \"effort\": 1, \"good\": [], \"defect\": []}]}",
+        "{\"sets\": [], \"effort\": {\"expert_mass\": 0.5, \"exit_margin\": 0.5, \"loss\": 0.1, \"rul_margin\": \"1\"}}",
         "{\"sets\": [{\"modalities\": [\"video\"], \"good\": [2, 1], \"defect\": []}]}",
         "{\"sets\": [{\"modalities\": [\"video\"], \"good\": [\"1\"], \"defect\": []}]}",
         "{\"sets\": [{\"modalities\": [\"video\"], \"good\": [1e300], \"defect\": []}]}",
@@ -185,6 +223,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/conformal/promise-is-kept", promise_is_kept);
     g_test_add_func("/conformal/three-decisions", three_decisions);
     g_test_add_func("/conformal/sets-by-modalities", sets_by_modalities);
+    g_test_add_func("/conformal/sets-by-effort", sets_by_effort);
     g_test_add_func("/conformal/there-and-back", there_and_back);
     g_test_add_func("/conformal/bad-json", bad_json);
     return g_test_run();

@@ -2,6 +2,7 @@
 //
 // Degrading under load, with an invented clock: each buffer takes what a made-up machine needs for it at the level's effort.
 #include <glib.h>
+#include <string.h>
 
 #include "core/deadline.h"
 
@@ -127,9 +128,53 @@ static void test_no_flapping(void) {
     g_assert_cmpint(d.level, ==, 0);
 }
 
+static void test_text(void) {
+    static const struct {
+        const char *text;
+        double seconds;
+    } good[] = {{"20ms", 0.02}, {"20", 0.02}, {"0.02s", 0.02}, {"20000us", 0.02}, {"2e1ms", 0.02}, {"1e-2s", 0.01}, {"0", 0}, {"0s", 0}, {"600s", 600}};
+    static const char *const bad[] = {"", "ms", "20 ms", " 20ms", "20ms ", "-1ms", "+1", "20m", "20MS", "20msx", "nan", "inf", "0x10", ".5s", "1,5s", "601s", "1e999s"};
+    GError *error = NULL;
+    for (size_t i = 0; i < G_N_ELEMENTS(good); i++) {
+        double seconds = -1;
+        g_assert_true(seam_deadline_parse(good[i].text, &seconds, &error));
+        g_assert_no_error(error);
+        g_assert_cmpfloat_with_epsilon(seconds, good[i].seconds, 1e-12);
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        double seconds = -1;
+        if (seam_deadline_parse(bad[i], &seconds, &error))
+            g_error("\"%s\" was taken for a deadline", bad[i]);
+        g_assert_nonnull(strstr(error->message, bad[i]));
+        g_assert_nonnull(strstr(error->message, "20ms"));
+        g_assert_cmpfloat(seconds, ==, -1);
+        g_clear_error(&error);
+    }
+}
+
+// Whoever gives more time under load gets the work back step by step, not at once.
+static void test_change(void) {
+    SeamDeadline d;
+    seam_deadline_init(&d, deadline);
+    play(&d, 12, 1.6 * deadline);
+    g_assert_cmpint(d.level, ==, 4);
+    seam_deadline_change(&d, 4 * deadline);
+    g_assert_cmpint(d.level, ==, 4);
+    for (int i = 0; i < 16; i++)
+        seam_deadline_took(&d, 1.6 * deadline);
+    g_assert_cmpint(d.level, ==, 3);
+    seam_deadline_change(&d, 0);
+    g_assert_cmpint(d.level, ==, 0);
+    seam_deadline_change(&d, deadline);
+    g_assert_cmpint(d.level, ==, 0);
+    g_assert_cmpfloat(d.deadline, ==, deadline);
+}
+
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/deadline/none", test_none);
+    g_test_add_func("/deadline/text", test_text);
+    g_test_add_func("/deadline/change", test_change);
     g_test_add_func("/deadline/one-slow-buffer", test_one_slow_buffer);
     g_test_add_func("/deadline/order", test_order);
     g_test_add_func("/deadline/degrades-and-recovers", test_degrades_and_recovers);

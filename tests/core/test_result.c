@@ -151,6 +151,12 @@ static void test_window_bare(void) {
     assert_keys(o, "type,version,time,duration,arc_on,boxes,experts,present,missing,level,model");
     g_assert_cmpint(json_object_get_int_member(o, "level"), ==, 3);
     g_object_unref(parser);
+    r->level = 0;
+    r->effort = SEAM_EFFORT_CALIBRATED;
+    o = parse(seam_window_result_print(r, config, ""), &parser);
+    assert_keys(o, "type,version,time,duration,arc_on,boxes,experts,present,missing,effort,model");
+    g_assert_cmpstr(json_object_get_string_member(o, "effort"), ==, "calibrated");
+    g_object_unref(parser);
     g_free(r);
     g_free(config);
 }
@@ -216,11 +222,15 @@ static void test_verdict_no_clock(void) {
     JsonParser *parser;
     v->clock_reference = -1;
     v->bounds = v->reason = NULL;
+    v->level = 5;
+    v->effort = SEAM_EFFORT_OTHER;
     JsonObject *o = parse(seam_verdict_print(v, config, "f"), &parser);
     JsonObject *clock = json_object_get_object_member(o, "clock");
     g_assert_true(json_object_get_null_member(clock, "reference"));
     assert_keys(json_object_get_object_member(clock, "offsets"), "");
     g_assert_cmpstr(json_object_get_string_member(o, "reason"), ==, "");
+    g_assert_cmpint(json_object_get_int_member(o, "level"), ==, 5);
+    g_assert_cmpstr(json_object_get_string_member(o, "effort"), ==, "other");
     g_object_unref(parser);
     g_free(v);
     g_free(config);

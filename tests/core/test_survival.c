@@ -222,6 +222,16 @@ static void test_interval(Fixture *f, gconstpointer data) {
     c->rul_margin = 15;
     seam_conformal_interval(c, f->config, r);
     g_assert_cmpfloat(r->rul_high, ==, LIMIT);
+    r->effort = SEAM_EFFORT_CALIBRATED; // has a margin of its own, or none
+    seam_conformal_interval(c, f->config, r);
+    g_assert_true(isnan(r->rul_low) && isnan(r->rul_high));
+    c->effort_rul_margin = 1;
+    seam_conformal_interval(c, f->config, r);
+    g_assert_true(r->rul_low == 4 && r->rul_high == 31);
+    r->effort = SEAM_EFFORT_OTHER;
+    seam_conformal_interval(c, f->config, r);
+    g_assert_true(isnan(r->rul_low) && isnan(r->rul_high));
+    r->effort = SEAM_EFFORT_FULL;
     r->missing = 1;
     seam_conformal_interval(c, f->config, r);
     g_assert_true(isnan(r->rul_low));

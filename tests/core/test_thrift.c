@@ -7,8 +7,10 @@
 
 #include "core/error.h"
 #include "core/files.h"
+#include "core/train/finish.h"
 #include "core/train/recipe.h"
 #include "core/train/thrift.h"
+#include "tests/remove.h"
 
 enum { RECORDS = 60, COLUMNS = 6 };
 
@@ -146,10 +148,68 @@ static void test_file(void) {
     seam_recipe_free(r);
 }
 
+static bool among(float score, const SeamCalibrationSet *set) {
+    bool found = false;
+    for (int32_t i = 0; i < set->n_good + set->n_defect; i++)
+        found |= score == (i < set->n_good ? set->good[i] : set->defect[i - set->n_good]);
+    return found;
+}
+
+// Each record of the calibration part, judged at an effort, has given its score to the thresholds of that effort.
+static void expect_scores(const SeamModel *model, const SeamCalibration *c, const SeamDataset *data, SeamEffort effort, SeamEffortKind kind) {
+    SeamEvaluateOptions options = {.model = model, .kernels = seam_kernels_ref(), .calibration = c, .weld = SEAM_WELD_OPTIONS_DEFAULT, .tasks = UINT32_MAX,
+                                   .effort = effort};
+    options.weld.false_reject = options.weld.miss = 0.2;
+    const SeamCalibrationSet *set = seam_calibration_find(c, &model->config, 1, kind);
+    const SeamCalibrationSet *other = seam_calibration_find(c, &model->config, 1, kind == SEAM_EFFORT_FULL ? SEAM_EFFORT_CALIBRATED : SEAM_EFFORT_FULL);
+    g_autofree SeamVerdict *verdict = g_new0(SeamVerdict, 1);
+    SeamEvaluator *e = seam_evaluator_new(&options, NULL);
+    int32_t in_other = 0;
+    g_assert_true(set->n_good == 10 && set->n_defect == 10);
+    for (int32_t i = 40; i < RECORDS; i++) {
+        g_assert_true(seam_evaluate_record(e, &data->record[i], &(uint32_t){UINT32_MAX}, 1, verdict, NULL));
+        g_assert_cmpint(verdict->effort, ==, kind);
+        g_assert_true(isfinite(verdict->reject_above) && isfinite(verdict->pass_below));
+        g_assert_true(among(verdict->score, set));
+        in_other += among(verdict->score, other);
+    }
+    g_assert_cmpint(in_other, <, 20);
+    seam_evaluator_free(e);
+}
+
+// A finished model has thresholds for all of its work and for the effort that was calibrated with it, and its figures are those of that effort.
+static void test_finish(void) {
+    SeamRecipe *r = recipe();
+    SeamModel *model = make_model(&r->config, false);
+    SeamDataset *data = make_data(&r->config);
+    SeamPart part[RECORDS];
+    SeamEvaluation *e = g_new0(SeamEvaluation, 1);
+    GError *error = NULL;
+    g_autofree char *folder = g_dir_make_tmp("seam-thrift-XXXXXX", NULL), *path = g_build_filename(folder, "m.seam", NULL);
+    for (int32_t i = 0; i < RECORDS; i++)
+        part[i] = i < 20 ? SEAM_PART_TRAIN : i < 40 ? SEAM_PART_VALIDATION : SEAM_PART_CALIBRATION;
+    r->effort_loss = 0.95; // whatever it costs
+    g_assert_true(seam_train_finish(model, r, data, part, seam_kernels_ref(), "test", path, e, &error));
+    g_assert_no_error(error);
+    SeamCalibration *c = seam_calibration_load(&r->config, path, &error);
+    g_assert_no_error(error);
+    g_assert_cmpfloat(c->effort.exit_margin, ==, seam_thrift_rung(SEAM_THRIFT_RUNGS - 1).exit_margin);
+    g_assert_cmpint(e->effort, ==, SEAM_EFFORT_CALIBRATED);
+    expect_scores(model, c, data, (SeamEffort){0}, SEAM_EFFORT_FULL);
+    expect_scores(model, c, data, c->effort, SEAM_EFFORT_CALIBRATED);
+    seam_calibration_free(c);
+    seam_dataset_free(data);
+    seam_model_free(model);
+    seam_recipe_free(r);
+    g_free(e);
+    remove_tree(folder);
+}
+
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/core/thrift/bound", test_bound);
     g_test_add_func("/core/thrift/climb", test_climb);
     g_test_add_func("/core/thrift/file", test_file);
+    g_test_add_func("/core/thrift/finish", test_finish);
     return g_test_run();
 }

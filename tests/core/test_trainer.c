@@ -336,7 +336,8 @@ static void test_calibration_folds(void) {
     }
     own->top_fraction = folds->top_fraction;
     g_assert_true(seam_calibrate(own, model, f.kernels, f.data, use, f.recipe->train.eval_frames, &error));
-    const SeamCalibrationSet *a = seam_calibration_find(folds, &model->config, UINT32_MAX), *b = seam_calibration_find(own, &model->config, UINT32_MAX);
+    const SeamCalibrationSet *a = seam_calibration_find(folds, &model->config, UINT32_MAX, SEAM_EFFORT_FULL);
+    const SeamCalibrationSet *b = seam_calibration_find(own, &model->config, UINT32_MAX, SEAM_EFFORT_FULL);
     g_assert_cmpint(a->n_good, ==, good);
     g_assert_cmpint(a->n_defect, ==, defect);
     g_assert_cmpint(b->n_good, ==, good);

@@ -16,6 +16,8 @@ typedef struct {
     SeamWeldTracker *tracker;
     SeamWindowResult result;
     SeamVerdict verdict;
+    int32_t level[2]; // of even windows, of odd ones
+    SeamEffortKind effort[2];
 } Fixture;
 
 static void set_up(Fixture *f, gconstpointer bounds) {
@@ -33,8 +35,8 @@ static void set_up(Fixture *f, gconstpointer bounds) {
     f->config.modality[TEXT].sparse = true;
     f->calibration = seam_calibration_new();
     for (int32_t i = 0; i < 99; i++) { // good: -10 .. -0.2, defective: 0.1 .. 9.9
-        g_assert_true(seam_calibration_add(f->calibration, &f->config, 3, false, -10 + i * 0.1f, NULL));
-        g_assert_true(seam_calibration_add(f->calibration, &f->config, 3, true, 0.1f + i * 0.1f, NULL));
+        g_assert_true(seam_calibration_add(f->calibration, &f->config, 3, false, false, -10 + i * 0.1f, NULL));
+        g_assert_true(seam_calibration_add(f->calibration, &f->config, 3, false, true, 0.1f + i * 0.1f, NULL));
     }
     f->options = SEAM_WELD_OPTIONS_DEFAULT;
     f->options.false_reject = f->options.miss = 0.01;
@@ -60,6 +62,8 @@ static void current(Fixture *f, int32_t k, double on, double off) {
 static void window(Fixture *f, int32_t k, float score) {
     SeamWindowResult *r = &f->result;
     memset(r, 0, sizeof *r);
+    r->level = f->level[k % 2];
+    r->effort = f->effort[k % 2];
     r->time = k * WINDOW;
     r->duration = WINDOW;
     r->present = 3;
@@ -123,6 +127,43 @@ static void good_weld(Fixture *f, gconstpointer bounds) {
     g_assert_cmpuint(v->present, ==, 3);
     g_assert_cmpuint(v->missing, ==, 0);
     g_assert_false(poll_at(f, 20, true));
+}
+
+static void use_efforts(Fixture *f, SeamEffortKind even, SeamEffortKind odd) {
+    f->effort[0] = even;
+    f->effort[1] = odd;
+}
+
+// A verdict says the worst level of its windows, and at which effort they were made; its thresholds are those of the effort.
+static void effort_and_level(Fixture *f, gconstpointer bounds) {
+    const SeamVerdict *v = &f->verdict;
+    g_assert_cmpint(play(f, 0, 20, 1.1, 5.3, -11), ==, 1);
+    g_assert_true(v->level == 0 && v->effort == SEAM_EFFORT_FULL && v->decision == SEAM_PASS);
+    use_efforts(f, SEAM_EFFORT_CALIBRATED, SEAM_EFFORT_CALIBRATED); // no threshold was made so
+    g_assert_cmpint(play(f, 20, 40, 11.1, 15.3, -11), ==, 1);
+    g_assert_true(v->effort == SEAM_EFFORT_CALIBRATED && v->decision == SEAM_REFER && isnan(v->reject_above));
+    g_assert_nonnull(strstr(v->reason, "effort"));
+    for (int32_t i = 0; i < 99; i++) { // now they were: all of them eight lower
+        g_assert_true(seam_calibration_add(f->calibration, &f->config, 3, true, false, -18 + i * 0.1f, NULL));
+        g_assert_true(seam_calibration_add(f->calibration, &f->config, 3, true, true, -7.9f + i * 0.1f, NULL));
+    }
+    seam_weld_tracker_calibrate(f->tracker, f->calibration, &f->options);
+    g_assert_cmpint(play(f, 40, 60, 21.1, 25.3, -5), ==, 1);
+    g_assert_true(v->effort == SEAM_EFFORT_CALIBRATED && v->decision == SEAM_REJECT && v->level == 0);
+    g_assert_null(strstr(v->reason, "effort"));
+    use_efforts(f, SEAM_EFFORT_FULL, SEAM_EFFORT_FULL);
+    g_assert_cmpint(play(f, 60, 80, 31.1, 35.3, -5), ==, 1);
+    g_assert_true(v->effort == SEAM_EFFORT_FULL && v->decision == SEAM_PASS);
+    use_efforts(f, SEAM_EFFORT_CALIBRATED, SEAM_EFFORT_OTHER); // some windows under load: decided, and said
+    f->level[1] = 3;
+    g_assert_cmpint(play(f, 80, 100, 41.1, 45.3, -5), ==, 1);
+    g_assert_true(v->effort == SEAM_EFFORT_OTHER && v->decision == SEAM_REJECT && v->level == 3);
+    g_assert_nonnull(strstr(v->reason, "made at another effort"));
+    use_efforts(f, SEAM_EFFORT_FULL, SEAM_EFFORT_CALIBRATED); // neither the one nor the other
+    f->level[1] = 0;
+    g_assert_cmpint(play(f, 100, 120, 51.1, 55.3, -19), ==, 1);
+    g_assert_true(v->effort == SEAM_EFFORT_OTHER && v->decision == SEAM_PASS && v->level == 0);
+    g_assert_nonnull(strstr(v->reason, "made at another effort"));
 }
 
 // Eight windows, of which the k = 2 worst count: 12 and 4.
@@ -275,6 +316,7 @@ int main(int argc, char **argv) {
         void (*test)(Fixture *f, gconstpointer bounds);
     } tests[] = {
         {"/weld/good", SEAM_BOUNDS_ARC, good_weld},
+        {"/weld/effort-and-level", SEAM_BOUNDS_ARC, effort_and_level},
         {"/weld/first-windows", SEAM_BOUNDS_ARC, first_windows},
         {"/weld/worst-windows-decide", SEAM_BOUNDS_ARC, worst_windows_decide},
         {"/weld/arc-hold-and-strikes", SEAM_BOUNDS_ARC, arc_hold_and_strikes},

@@ -81,14 +81,17 @@ void test_config(SeamConfig *c)
 }
 
 // Scores as a trained model has them: good welds under -4, defective ones over 4; enough of them for the default promises.
-static JsonObject *calibration_meta(const SeamConfig *config)
+static JsonObject *calibration_meta(const SeamConfig *config, TestBundleFlags flags)
 {
     static const uint32_t sets[] = {1 << TEST_VIDEO | 1 << TEST_SENSORS | 1 << TEST_SOUND, 1 << TEST_SENSORS | 1 << TEST_SOUND, 1 << TEST_VIDEO};
     SeamCalibration *calibration = seam_calibration_new();
+    if (flags & TEST_BUNDLE_EFFORT)
+        calibration->effort = TEST_EFFORT;
     for (guint s = 0; s < G_N_ELEMENTS(sets); s++)
-        for (int i = 0; i < 400; i++) {
-            g_assert_true(seam_calibration_add(calibration, config, sets[s], false, -4 - 0.01f * (float)i, NULL));
-            g_assert_true(seam_calibration_add(calibration, config, sets[s], true, 4 + 0.01f * (float)i, NULL));
+        for (int i = 0; i < (flags & TEST_BUNDLE_EFFORT ? 800 : 400); i++) {
+            float at = -4 - 0.01f * (float)(i % 400), shift = i < 400 ? 0 : -TEST_EFFORT_SHIFT;
+            g_assert_true(seam_calibration_add(calibration, config, sets[s], i >= 400, false, at + shift, NULL));
+            g_assert_true(seam_calibration_add(calibration, config, sets[s], i >= 400, true, -at + shift, NULL));
         }
     JsonObject *meta = json_object_new();
     json_object_set_object_member(meta, "calibration", seam_calibration_print(calibration, config));
@@ -140,6 +143,15 @@ static void set_mixers(SeamConfig *config, TestBundleFlags flags)
     }
 }
 
+static void make_sure(SeamModel *model)
+{
+    for (int32_t l = 0; l < model->config.layers; l++)
+        if (seam_exit_at(&model->config, l)) {
+            memset(model->exit[l].head.weight->data, 0, sizeof(float) * model->exit[l].head.weight->size);
+            model->exit[l].head.bias->data[0] = 30;
+        }
+}
+
 char *test_bundle_new(uint64_t seed, TestBundleFlags flags)
 {
     g_autoptr(GError) error = NULL;
@@ -151,11 +163,13 @@ char *test_bundle_new(uint64_t seed, TestBundleFlags flags)
     set_mixers(config, flags);
     config->bank_slots = flags & TEST_BUNDLE_BANK ? 4 : 0;
     config->bank_write = flags & TEST_BUNDLE_BANK ? 1 : 0;
+    config->exit_every = flags & (TEST_BUNDLE_EXITS | TEST_BUNDLE_EFFORT) ? 2 : 0;
     SeamModel *model = seam_model_new(config, false, seed, &error);
     g_assert_no_error(error);
     for (size_t i = 0; flags & TEST_BUNDLE_BANK && i < model->bank.out.weight->size; i++) // zero in a new one
         model->bank.out.weight->data[i] = i % 7 ? 0.1f : -0.4f;
-    JsonObject *meta = flags & TEST_BUNDLE_CALIBRATED ? calibration_meta(config) : NULL;
+    make_sure(model);
+    JsonObject *meta = flags & (TEST_BUNDLE_CALIBRATED | TEST_BUNDLE_EFFORT) ? calibration_meta(config, flags) : NULL;
     seam_bundle_write(path, config, model->params, false, meta, &error);
     g_assert_no_error(error);
     g_clear_pointer(&meta, json_object_unref);

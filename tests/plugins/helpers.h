@@ -23,6 +23,8 @@ enum {
 };
 enum { TEST_CLASSIFY, TEST_LOCALISE, TEST_ANOMALY, TEST_TASKS }; // tasks of the same names; classes good, porosity, burn-through
 #define TEST_WINDOW 0.5
+#define TEST_EFFORT ((SeamEffort){.expert_mass = 0.5f, .exit_margin = 0.75f})
+#define TEST_EFFORT_SHIFT 20
 
 typedef enum {
     TEST_BUNDLE_PLAIN = 0,
@@ -31,6 +33,8 @@ typedef enum {
     TEST_BUNDLE_SCAN = 4,       // all layers mix by scan
     TEST_BUNDLE_MIXERS = 8,     // the layers mix by scan, hash, gated and local; fusion has buckets
     TEST_BUNDLE_BANK = 16,      // with a memory bank of four slots
+    TEST_BUNDLE_EXITS = 32,     // with an exit head behind layer 1 that is sure of everything
+    TEST_BUNDLE_EFFORT = 64,    // calibrated, and with an effort: one expert a token, out at the first exit; its thresholds are TEST_EFFORT_SHIFT lower
 } TestBundleFlags;
 
 // gst_init and g_test_init; fails when the plugin that was built is not found.

@@ -464,7 +464,7 @@ static void test_own_thresholds(Fixture *f, gconstpointer data)
     SeamNamedArray extra[SEAM_ANOMALY_EXPORTS * SEAM_MAX_MODALITIES];
     calibration->score_is_anomaly = true;
     for (int i = 0; i < 300; i++)
-        g_assert_true(seam_calibration_add(calibration, f->config, DENSE, false, (float)i, NULL));
+        g_assert_true(seam_calibration_add(calibration, f->config, DENSE, false, false, (float)i, NULL));
     json_object_set_object_member(meta, "calibration", seam_calibration_print(calibration, f->config));
     int32_t n = seam_anomaly_export(&f->model->task[TEST_ANOMALY].anomaly, extra);
     g_assert_true(seam_bundle_write_adapter(file, "anomaly", f->model->fingerprint, f->model->params, false, extra, n, meta, NULL));

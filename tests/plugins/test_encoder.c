@@ -424,7 +424,7 @@ static void test_deadline(Fixture *f, gconstpointer data)
     enum { MANY = 400, ALL = MANY * LENGTH, MOST = 20000 };
     int32_t level = 0, dropped = 0, gaps = 0, n = ALL;
     f->h = harness(f, NULL);
-    g_object_set(f->h->element, "deadline", 1u, NULL);
+    g_object_set(f->h->element, "deadline", "1ms", NULL);
     set_caps(f, f->h, 0);
     for (int32_t i = 0; i < 40; i++) {
         g_assert_cmpint(gst_harness_push(f->h, many_tokens(f, MANY)), ==, GST_FLOW_OK);
@@ -454,7 +454,7 @@ static void test_deadline(Fixture *f, gconstpointer data)
         gst_clear_buffer(&out);
     }
     g_assert_cmpint(level, ==, 0);
-    g_object_set(f->h->element, "deadline", 0u, NULL);
+    g_object_set(f->h->element, "deadline", "0", NULL);
     GstBuffer *out = gst_harness_push_and_pull(f->h, tokens(f, 3)), *expected = encoded_by_core(f, 0, LAYERS - 1, 3, NULL);
     assert_same_values(out, expected);
     g_assert_cmpint(gst_buffer_get_seam_tokens_meta(out)->level, ==, 0);

@@ -305,7 +305,7 @@ static void test_many_sequences(Fixture *f, gconstpointer data)
     }
 }
 
-// What the encoders counted is added up, once a buffer; the highest level of theirs is the window's.
+// What the encoders counted is added up, once a buffer; the highest level of theirs is the window's, their effort where it is the same.
 static void test_expert_use(Fixture *f, gconstpointer data)
 {
     begin_with_caps(f, TRUE);
@@ -313,10 +313,16 @@ static void test_expert_use(Fixture *f, gconstpointer data)
     GstBuffer *buffer = test_tokens_new(&f->model->config, SEAM_STAGE_ENCODED, TEST_SENSORS, 2, SENSOR_TOKENS, 0, 0.25, 1, 1);
     gst_buffer_get_seam_tokens_meta(buffer)->expert_use[3] = 12;
     gst_buffer_get_seam_tokens_meta(buffer)->level = 2;
+    gst_buffer_get_seam_tokens_meta(buffer)->effort.merge = 0.5f;
     gst_harness_push(f->in[TEST_SENSORS], buffer);
     buffer = pull(f, 0, ALL, 0);
     g_assert_cmpfloat(gst_buffer_get_seam_tokens_meta(buffer)->expert_use[3], ==, 12);
     g_assert_cmpint(gst_buffer_get_seam_tokens_meta(buffer)->level, ==, 2);
+    g_assert_true(isnan(gst_buffer_get_seam_tokens_meta(buffer)->effort.merge));
+    gst_buffer_unref(buffer);
+    push_all(f, 1, 1, 1 << TEST_VIDEO | 1 << TEST_SENSORS | 1 << TEST_SOUND);
+    buffer = pull(f, 1, ALL, 0);
+    g_assert_true(seam_effort_same(gst_buffer_get_seam_tokens_meta(buffer)->effort, (SeamEffort){0}));
     gst_buffer_unref(buffer);
 }
 

@@ -293,7 +293,8 @@ static void test_properties(void)
         const char *name, *value, *shown, *inner;
     } properties[] = {
         {"model", "x.seam", "x.seam", "embed encoder fusion decoder"}, {"device", "ref", "ref", "embed encoder fusion decoder"},
-        {"max-rate", "5", "5", "embed"}, {"keep", "0.5", "0.5", "encoder"}, {"deadline", "20", "20", "encoder"},
+        {"max-rate", "5", "5", "embed"}, {"keep", "0.5", "0.5", "encoder"}, {"deadline", "20ms", "20ms", "encoder"},
+        {"effort", "full", "full", "encoder"},
         {"missing", "skip", "skip", "fusion"}, {"max-wait", "77", "77", "fusion"},
         {"max-start", "78", "78", "fusion"}, {"correct-offset", "true", "true", "fusion"}, {"tasks", "classify", "classify", "decoder"},
         {"adapter", "a.safetensors", "a.safetensors", "decoder"}, {"weld", "event", "event", "decoder"},
