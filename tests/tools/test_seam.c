@@ -193,6 +193,39 @@ static void test_eval_demand(void) {
     tool_clear(&wrong);
 }
 
+static int64_t referred(const char *effort, const char *said) {
+    ToolRun run = tool_expect(0, "eval", "--model", "trained.seam", "--data", "data", "--json", "--bootstrap", "0", "--effort", effort, NULL);
+    JsonObject *o = tool_json(&run);
+    int64_t n = json_object_get_int_member(json_object_get_object_member(o, "decisions"), "refer");
+    g_assert_cmpstr(json_object_get_string_member_with_default(o, "effort", "full"), ==, said);
+    json_object_unref(o);
+    tool_clear(&run);
+    return n;
+}
+
+// A model with an effort is judged at it unless all of the work is asked for; thresholds that were not made at it decide nothing.
+static void test_eval_effort(void) {
+    need_chain();
+    g_autofree char *path = tool_path("trained.seam/model.json"), *plain = NULL;
+    g_assert_true(g_file_get_contents(path, &plain, NULL, NULL));
+    g_auto(GStrv) parts = g_strsplit(plain, "\"top_fraction\"", 2);
+    g_autofree char *with = g_strconcat(parts[0],
+                                        "\"effort\": {\"expert_mass\": 0.5, \"exit_margin\": 0, \"loss\": 0.02}, \"top_fraction\"", parts[1], NULL);
+    int64_t before = referred("calibrated", "full");
+    tool_write("trained.seam/model.json", with);
+    g_assert_cmpint(referred("full", "full"), ==, before);
+    g_assert_cmpint(referred("calibrated", "calibrated"), ==, 10);
+    ToolRun info = tool_expect(0, "info", "trained.seam", NULL), table = tool_expect(0, "eval", "--model", "trained.seam", "--data", "data", NULL);
+    assert_has(info.out, "calibrated effort: of a token's experts those that hold 0.5");
+    assert_has(table.out, "--effort full");
+    tool_write("trained.seam/model.json", plain);
+    ToolRun wrong = tool_expect(2, "eval", "--model", "trained.seam", "--data", "data", "--effort", "other", NULL);
+    assert_has(wrong.err, "--effort must be calibrated or full");
+    tool_clear(&info);
+    tool_clear(&table);
+    tool_clear(&wrong);
+}
+
 // Explanations and shortcuts, as JSON and as tables.
 static void test_eval_trust(void) {
     need_chain();
@@ -414,6 +447,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/seam/eval/only", test_eval_only);
     g_test_add_func("/seam/eval/repeats", test_eval_repeats);
     g_test_add_func("/seam/eval/demand", test_eval_demand);
+    g_test_add_func("/seam/eval/effort", test_eval_effort);
     g_test_add_func("/seam/eval/trust", test_eval_trust);
     g_test_add_func("/seam/card", test_card);
     g_test_add_func("/seam/adapt/evaluate", test_adapt_evaluate);

@@ -34,6 +34,7 @@ ROWS = {  # program: what it is about, in the order of docs/architecture.md
     "text": "A log of 50,000 bytes",
     "compression": "Token compression",
     "dynamic": "Dynamic paths",
+    "deadline": "A deadline under load",
     "generate": "Generative decoder",
     "presets": "Presets",
 }
