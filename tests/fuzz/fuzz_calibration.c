@@ -39,7 +39,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (object && seam_calibration_parse(calibration, config, object, "fuzz", NULL)) {
         for (int32_t i = 0; i < calibration->n_sets; i++)
             check_set(&calibration->set[i]);
-        g_assert_false(isinf(calibration->rul_margin));
+        g_assert_false(isinf(calibration->rul_margin) || isinf(calibration->effort_rul_margin));
+        g_assert_cmpint(seam_calibration_effort(calibration, calibration->effort), !=, SEAM_EFFORT_OTHER);
         JsonObject *again = seam_calibration_print(calibration, config);
         g_assert_true(seam_calibration_parse(calibration, config, again, "again", NULL));
         json_object_unref(again);

@@ -195,6 +195,7 @@ static bool watch(Log *log, pid_t child, int in) {
 
 typedef struct {
     int buffers, dropped, late, top, end, window; // end: the last buffer's level; window: the highest that a window said
+    double back; // seconds from its start to its first buffer with all of the work; 0: none
     double ms[MOST_EVENTS];
 } Stage;
 
@@ -238,6 +239,8 @@ static int gather(const Log *log, double deadline, Stage *stage, Points *level, 
         s->late += e->ms > deadline;
         s->top = MAX(s->top, e->level);
         s->end = e->level;
+        if (e->level == 0 && s->back == 0)
+            s->back = t - (p > 0 ? phase[p - 1].until : 0);
         s->ms[s->buffers++] = e->ms;
         *jumps += ABS(e->level - before) > 1;
         before = e->level;
@@ -273,16 +276,14 @@ static int report(const Log *log) {
     for (int i = 0; i < log->n; i++)
         deadline = log->event[i].kind == DEADLINE ? log->event[i].ms : deadline;
     int verdict = gather(log, deadline, stage, &level, &window, &ms, &jumps), top = 0;
-    double back = NAN, bound_x[] = {0, phase[PHASES - 1].until}, bound_y[] = {deadline, deadline};
+    double bound_x[] = {0, phase[PHASES - 1].until}, bound_y[] = {deadline, deadline};
     for (int p = 0; p < PHASES; p++)
         top = MAX(top, stage[p].top);
-    for (int i = level.n - 1; i >= 0 && level.value[i] == 0; i--)
-        back = level.time[i] + step - phase[PHASES - 2].until;
-    bool recovered = stage[PHASES - 1].end == 0;
+    bool recovered = stage[PHASES - 1].back > 0;
     ablation_key(a, "deadline.highest_level", top);
     ablation_key(a, "deadline.verdict_level", verdict);
     ablation_key(a, "deadline.recovered", recovered);
-    ablation_key(a, "deadline.recovery_s", recovered ? back : NAN);
+    ablation_key(a, "deadline.recovery_s", recovered ? stage[PHASES - 1].back : NAN);
     ablation_key(a, "deadline.jumps", jumps);
     ablation_table(a, "seaminspect at 25 frames a second, with a share of the processor", "share", "seconds", "buffers encoded", "dropped",
                    "ms a buffer, median", "share late", "highest level", "level at the end", "highest level of a window", NULL);
@@ -305,7 +306,7 @@ static int report(const Log *log) {
                          stage[p].top, stage[p].end);
     ablation_finding(a, "It %s by more than one level at a time.", jumps ? "also moves" : "never moves");
     if (recovered)
-        ablation_finding(a, "With the whole processor again it is back at all of the work %.1f s later.", back);
+        ablation_finding(a, "With the whole processor again it is back at all of the work after %.1f s.", stage[PHASES - 1].back);
     else
         ablation_finding(a, "With the whole processor again it was at level %d after %g s, not yet at all of the work.", stage[PHASES - 1].end,
                          phase[PHASES - 1].until - phase[PHASES - 2].until);
