@@ -5,14 +5,17 @@
 //   load < ROOM, `patience` times in a row: a level down. Between ROOM and 1 the level stays: the gap is the hysteresis.
 // What a level costs more than the one above it is not known beforehand, so recovering may fail. When the level must go up again before as many
 // buffers as were waited for, the patience doubles, up to MOST_PATIENCE; when it holds, it is as at the beginning. So a constant load that lies
-// between two levels is late for LATE buffers of MOST_PATIENCE, not all the time.
+// between two levels is late for LATE buffers of MOST_PATIENCE, not all the time. The earlier a buffer is, the less likely is such a load: one that takes a
+// k-th of the room counts k times, up to MOST_EASE, so that what a long load has made patient recovers soon when the load has gone. PATIENCE buffers it is at
+// least.
 #include "core/deadline.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "core/error.h"
 
-enum { LATE = 2, PATIENCE = 16, MOST_PATIENCE = 512 };
+enum { LATE = 2, PATIENCE = 16, MOST_PATIENCE = 512, MOST_EASE = 8 };
 static const double room = 0.7;
 
 static const struct {
@@ -51,7 +54,7 @@ bool seam_deadline_parse(const char *text, double *seconds, GError **error) {
 }
 
 void seam_deadline_init(SeamDeadline *d, double deadline) {
-    *d = (SeamDeadline){.deadline = deadline, .patience = PATIENCE, .since = MOST_PATIENCE + 1};
+    *d = (SeamDeadline){.deadline = deadline, .patience = PATIENCE, .since = MOST_PATIENCE};
 }
 
 void seam_deadline_change(SeamDeadline *d, double deadline) {
@@ -69,14 +72,15 @@ bool seam_deadline_drops(SeamDeadline *d) {
 static void move(SeamDeadline *d, int32_t level) {
     d->level = level;
     d->late = d->early = d->turn = 0;
+    d->ease = 0;
 }
 
 static void degrade(SeamDeadline *d) {
     if (d->level + 1 == SEAM_DEADLINE_LEVELS)
         return;
-    if (d->since <= d->patience)
+    if (d->since < d->patience)
         d->patience = 2 * d->patience < MOST_PATIENCE ? 2 * d->patience : MOST_PATIENCE;
-    d->since = MOST_PATIENCE + 1;
+    d->since = MOST_PATIENCE;
     move(d, d->level + 1);
 }
 
@@ -93,11 +97,15 @@ void seam_deadline_took(SeamDeadline *d, double seconds) {
     double load = seconds / (d->deadline * levels[d->level].stride);
     d->late = load > 1 ? d->late + 1 : 0;
     d->early = load < room ? d->early + 1 : 0;
-    if (d->since <= d->patience && ++d->since > d->patience)
+    double ease = d->early > 0 ? fmin(room / load, MOST_EASE) : 1;
+    d->ease = d->early > 0 ? d->ease + ease : 0;
+    if (d->since < d->patience && (d->since += ease) >= d->patience) { // it has held: before the next step, which would begin to count anew
+        d->since = MOST_PATIENCE;
         d->patience = PATIENCE;
+    }
     if (d->late >= LATE)
         degrade(d);
-    else if (d->early >= d->patience)
+    else if (d->early >= PATIENCE && d->ease >= d->patience)
         recover(d);
 }
 

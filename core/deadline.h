@@ -15,8 +15,9 @@ typedef struct {
     double deadline;  // seconds a buffer of the stream; 0: none, the level stays 0
     int32_t level;    // 0 .. SEAM_DEADLINE_LEVELS - 1
     int32_t late, early; // buffers in a row, at this level
-    int32_t patience; // early buffers that it takes to recover by a level
-    int32_t since;    // buffers since the last recovery, up to patience; more: it has held
+    double ease;      // of the early ones, each counted by how early it was
+    int32_t patience; // ease that it takes to recover by a level
+    double since;     // the same of all buffers since the last recovery, less than patience; from there on: it has held
     int32_t turn;     // buffers since the one that was encoded, where some are dropped
 } SeamDeadline;
 

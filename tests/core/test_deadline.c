@@ -170,6 +170,24 @@ static void test_change(void) {
     g_assert_cmpfloat(d.deadline, ==, deadline);
 }
 
+// Patience that a long load has taught is short when the load has gone for good: a few buffers that take next to nothing say as much as many.
+static void test_load_goes(void) {
+    SeamDeadline d;
+    seam_deadline_init(&d, deadline);
+    for (int i = 0; i < 10000; i++)
+        seam_deadline_took(&d, deadline * (d.level < 6 ? 1.1 : 0.6));
+    g_assert_cmpint(d.patience, ==, 512);
+    SeamDeadline slow = d;
+    int32_t buffers = 0;
+    for (; d.level > 0; buffers++)
+        seam_deadline_took(&d, 0.01 * deadline);
+    g_assert_cmpint(buffers, <=, 3 * 512 / 8 + 5 * 16);
+    g_assert_cmpint(buffers, >=, 6 * 16);
+    for (int i = 0; i < buffers; i++)
+        seam_deadline_took(&slow, 0.65 * deadline); // no more than in time: it waits
+    g_assert_cmpint(slow.level, >=, 5);
+}
+
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/deadline/none", test_none);
@@ -180,5 +198,6 @@ int main(int argc, char **argv) {
     g_test_add_func("/deadline/degrades-and-recovers", test_degrades_and_recovers);
     g_test_add_func("/deadline/drops", test_drops);
     g_test_add_func("/deadline/no-flapping", test_no_flapping);
+    g_test_add_func("/deadline/load-goes", test_load_goes);
     return g_test_run();
 }

@@ -208,7 +208,7 @@ typedef struct {
 static void add_point(Points *p, double time, double value) {
     double at = step * floor(time / step);
     if (p->n > 0 && p->time[p->n - 1] == at)
-        value = MAX(value, p->value[--p->n]);
+        value = fmax(value, p->value[--p->n]);
     p->time[p->n] = at;
     p->value[p->n++] = value;
 }
