@@ -26,7 +26,7 @@ typedef struct {
     int32_t n_sets;
     SeamCalibrationSet set[SEAM_MAX_CALIBRATIONS];
     float rul_margin;      // seconds by which the quantiles of a remaining life are moved apart (below 0: together); NAN: not calibrated
-    SeamEffort effort;     // what may be left out at a loss of effort_loss at most (core/train/thrift.h); all 0: nothing. Elements run so unless told otherwise.
+    SeamEffort effort;     // what may be left out at a loss of effort_loss at most (core/train/thrift.h); all 0: nothing. Elements run so.
     float effort_loss;     // share of the windows that are judged wrongly for it at most
     float effort_rul_margin; // the margin at that effort
 } SeamCalibration;

@@ -298,7 +298,7 @@ int seam_cmd_eval(int argc, char **argv) {
         {"adapter", 0, 0, G_OPTION_ARG_FILENAME, &o.adapter, "Another adapter for the task that the file names", "FILE"},
         {"records", 0, 0, G_OPTION_ARG_FILENAME, &o.records, "Judge only the recordings named in this file, a line each", "FILE"},
         {"only", 0, 0, G_OPTION_ARG_STRING, &o.only, "Judge by these modalities alone", "A,B"},
-        {"effort", 0, 0, G_OPTION_ARG_STRING, &o.effort, "calibrated: as the elements run, with what may be left out left out; full (calibrated)", "NAME"},
+        {"effort", 0, 0, G_OPTION_ARG_STRING, &o.effort, "calibrated, as the elements run, or full: all of the work (calibrated)", "NAME"},
         {"recall", 0, 0, G_OPTION_ARG_DOUBLE, &o.recall, "Share of defective welds to be found, for the false-reject rate (0.99)", "R"},
         {"demand-miss", 0, 0, G_OPTION_ARG_DOUBLE, &o.demand_miss, "Share of defective welds passed at most, to be promised (0.01)", "R"},
         {"demand-reject", 0, 0, G_OPTION_ARG_DOUBLE, &o.demand_reject, "Share of good welds rejected at most, to be promised (0.005)", "R"},
@@ -329,6 +329,7 @@ int seam_cmd_eval(int argc, char **argv) {
         gst_init(NULL, NULL);
         status = evaluate(&o);
     }
-    g_free(o.model), g_free(o.data), g_free(o.adapter), g_free(o.only), g_free(o.results), g_free(o.classes), g_free(o.device), g_free(o.card), g_free(o.effort);
+    g_free(o.model), g_free(o.data), g_free(o.adapter), g_free(o.only), g_free(o.results), g_free(o.classes), g_free(o.device), g_free(o.card);
+    g_free(o.effort);
     return status;
 }

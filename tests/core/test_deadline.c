@@ -133,7 +133,8 @@ static void test_text(void) {
         const char *text;
         double seconds;
     } good[] = {{"20ms", 0.02}, {"20", 0.02}, {"0.02s", 0.02}, {"20000us", 0.02}, {"2e1ms", 0.02}, {"1e-2s", 0.01}, {"0", 0}, {"0s", 0}, {"600s", 600}};
-    static const char *const bad[] = {"", "ms", "20 ms", " 20ms", "20ms ", "-1ms", "+1", "20m", "20MS", "20msx", "nan", "inf", "0x10", ".5s", "1,5s", "601s", "1e999s"};
+    static const char *const bad[] = {"", "ms", "20 ms", " 20ms", "20ms ", "-1ms", "+1", "20m", "20MS", "20msx",
+                                       "nan", "inf", "0x10", ".5s", "1,5s", "601s", "1e999s"};
     GError *error = NULL;
     for (size_t i = 0; i < G_N_ELEMENTS(good); i++) {
         double seconds = -1;
