@@ -10,7 +10,7 @@
 //                   "normalise": "picture" for normalise_picture, "channel_names": [...] and "columns": [...] (may be absent)}]
 //   "classes"     ["good", ...];  "tasks"  [{"name", "kind": "classify" | "localise" | "anomaly" | "rul" | "generate", and the fields of that kind}]
 //   "label_names" ["bad", "good", ...] (may be absent)
-//   "what"        of generate: "forecast", with "modality" for of, or "text"
+//   "what"        of generate: "forecast" or "signal", with "modality" for of, or "text"
 //   "boxes"       of localise: "components" (also when absent) | "regress"; "by_class", "good_boxes" may be absent (false)
 // "windows" (0) may be absent, and so may the options of the architecture: 0 means that the model has none of it. A modality may leave out envelope, delta_rank (0), sparse (false), together (false), arc_on (0), quantiles (0),
 // mean and std (0 and 1; pictures 127.5 and 64), and text its channels; a picture modality "normalise", the task anomaly "patches" (0). All else
@@ -38,12 +38,13 @@ enum {
     SEAM_MAX_FINDING = 256, // bytes of a finding in words, with the terminating 0
     SEAM_FINDING_HEADS = 4, // of the attention that writes it
     SEAM_MAX_SAID = 128,    // width of the vectors that it reads
+    SEAM_MAX_FILLED = 1024, // stretches of channels in a window that tasks of signals may tell
 };
 
 typedef enum { SEAM_FRONT_IMAGE, SEAM_FRONT_SENSOR, SEAM_FRONT_TEXT, SEAM_FRONT_FEATURES } SeamFront;
 typedef enum { SEAM_MIXER_GLOBAL, SEAM_MIXER_LOCAL, SEAM_MIXER_HASH, SEAM_MIXER_GATED, SEAM_MIXER_SCAN } SeamMixer;
 typedef enum { SEAM_TASK_CLASSIFY, SEAM_TASK_LOCALISE, SEAM_TASK_ANOMALY, SEAM_TASK_RUL, SEAM_TASK_GENERATE } SeamTaskKind;
-typedef enum { SEAM_GENERATE_FORECAST, SEAM_GENERATE_TEXT } SeamGenerate;
+typedef enum { SEAM_GENERATE_FORECAST, SEAM_GENERATE_TEXT, SEAM_GENERATE_SIGNAL } SeamGenerate;
 typedef enum { SEAM_BOXES_COMPONENTS, SEAM_BOXES_REGRESS } SeamBoxKind; // connected parts of the heat map; a box from each cell
 
 // A picture becomes stem_layers convolutions (3x3, stride 2, gelu) and one token a cell of size / 2^stem_layers, after a summary token.
@@ -126,9 +127,10 @@ typedef struct {
     int32_t bins;    // rul: points of time between now and the limit
     int32_t patches; // anomaly: cells each way that a patch of a picture is compared by (1, 3 or 5), for a map of where; 0: no map
     SeamGenerate what; // generate
-    char of[SEAM_NAME_LENGTH]; // generate forecast: the sensor modality; else ""
+    char of[SEAM_NAME_LENGTH]; // generate forecast or signal: the sensor modality; else ""
     int32_t depth, width, length; // generate text: layers of the decoder and their width; most bytes of a finding
     int32_t horizon; // generate forecast: stretches of the next window whose level is told
+    float mask;      // generate signal: share of the stretches that training hides, on the mean of windows
 } SeamTask;
 
 typedef struct {
@@ -182,6 +184,8 @@ int32_t seam_config_task(const SeamConfig *config, const char *name);
 int32_t seam_modality_tokens(const SeamConfig *config, int32_t modality);
 // Whether a layer of the encoder has this mixer.
 bool seam_config_has_mixer(const SeamConfig *config, SeamMixer mixer);
+// Stretches of a window of a sensor modality.
+int32_t seam_modality_stretches(const SeamConfig *config, int32_t modality);
 // Whether the model boxes what is good, too.
 bool seam_config_good_boxes(const SeamConfig *config);
 // Samples a second of a sensor modality; readings a second of a feature modality.

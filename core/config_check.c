@@ -552,7 +552,7 @@ int32_t seam_modality_tokens(const SeamConfig *config, int32_t modality) {
     case SEAM_FRONT_IMAGE:
         return 1 + seam_modality_grid(m) * seam_modality_grid(m);
     case SEAM_FRONT_SENSOR:
-        return (int32_t)lround(config->window * m->sensor.rate) / m->sensor.patch *
+        return seam_modality_stretches(config, modality) *
                (m->sensor.together ? 1 : m->channels) *
                (m->sensor.bands > 0 ? 2 : 1);
     case SEAM_FRONT_FEATURES:
@@ -560,6 +560,11 @@ int32_t seam_modality_tokens(const SeamConfig *config, int32_t modality) {
     default:
         return m->text.max_tokens;
     }
+}
+
+int32_t seam_modality_stretches(const SeamConfig *config, int32_t modality) {
+    const SeamSensorConfig *s = &config->modality[modality].sensor;
+    return (int32_t)lround(config->window * s->rate) / s->patch;
 }
 
 double seam_modality_rate(const SeamConfig *config, int32_t modality) {

@@ -25,6 +25,33 @@ static SeamStatus decide_forecast(const SeamForecast *task, SeamRun *run, const 
     return SEAM_OK;
 }
 
+static SeamStatus fill(const SeamSignal *task, const SeamSignalQuery *query, const float *logits, SeamFilled *filled) {
+    double quantile[SEAM_SIGNAL_QUANTILES];
+    *filled = (SeamFilled){.t = (float)((query->stretch + 0.5) * task->seconds), .channel = (uint16_t)query->channel, .modality = (uint8_t)task->modality};
+    seam_forecast_quantiles(logits, quantile);
+    for (int32_t q = 0; q < SEAM_SIGNAL_QUANTILES; q++) {
+        filled->level[q] = (float)(task->mean[query->channel] + task->std[query->channel] * quantile[q]);
+        if (!isfinite(filled->level[q]))
+            return SEAM_DEVICE_ERROR;
+    }
+    return SEAM_OK;
+}
+
+static SeamStatus decide_signal(const SeamSignal *task, SeamRun *run, const SeamTokens *tokens, SeamWindowResult *r) {
+    SeamSignalQuery *query = SEAM_NEW(run->arena, SeamSignalQuery, (size_t)task->stretches * task->channels);
+    float *logits;
+    int32_t n = 0;
+    if (!query)
+        return SEAM_NO_MEMORY;
+    SEAM_TRY(seam_signal_missing(task, run, tokens, 0, query, &n));
+    if (n == 0)
+        return SEAM_OK;
+    SEAM_TRY(seam_signal_forward(task, run, tokens, n, query, &logits, NULL));
+    for (int32_t k = 0; k < n; k++, r->n_filled++)
+        SEAM_TRY(r->n_filled < SEAM_MAX_FILLED ? fill(task, &query[k], logits + k * SEAM_SIGNAL_QUANTILES, &r->filled[r->n_filled]) : SEAM_BAD_SHAPE);
+    return SEAM_OK;
+}
+
 static SeamStatus listen(const SeamText *task, SeamRun *run, const SeamTokens *tokens, SeamWindowResult *r) {
     float *said;
     const uint32_t *present;
@@ -58,6 +85,7 @@ SeamStatus seam_decide_finding_of(const SeamText *task, SeamRun *run, const Seam
 SeamStatus seam_decide_generate(const SeamGenerator *task, SeamRun *run, const SeamTokens *tokens, SeamWindowResult *r) {
     switch (task->what) {
     case SEAM_GENERATE_FORECAST: return decide_forecast(&task->forecast, run, tokens, r);
+    case SEAM_GENERATE_SIGNAL: return decide_signal(&task->signal, run, tokens, r);
     case SEAM_GENERATE_TEXT: return listen(&task->text, run, tokens, r);
     }
     return SEAM_BAD_SHAPE;

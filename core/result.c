@@ -199,6 +199,13 @@ static void put_rul(GString *out, float value, float low, float high) {
 }
 
 // A channel's name, or its number from 1.
+static void put_channel(GString *out, const SeamModality *modality, int32_t channel) {
+    char number[8];
+    const char *name = modality->sensor.channel_name[channel];
+    g_snprintf(number, sizeof number, "%d", channel + 1);
+    put_key(out, *name ? name : number);
+}
+
 static void put_forecast(GString *out, const SeamWindowResult *r, const SeamConfig *config) {
     put_key(out, "forecast");
     g_string_append_c(out, '{');
@@ -208,16 +215,55 @@ static void put_forecast(GString *out, const SeamWindowResult *r, const SeamConf
         put_key(out, config->modality[m].name);
         g_string_append_c(out, '{');
         for (int32_t c = 0; c < config->modality[m].channels; c++) {
-            char number[8];
-            const char *name = config->modality[m].sensor.channel_name[c];
-            g_snprintf(number, sizeof number, "%d", c + 1);
-            put_key(out, *name ? name : number);
+            put_channel(out, &config->modality[m], c);
             for (int32_t q = 0; q < 3; q++) {
                 g_string_append_c(out, q ? ',' : '[');
                 put_number(out, r->forecast[m][c][q], 7);
             }
             g_string_append_c(out, ']');
         }
+        g_string_append_c(out, '}');
+    }
+    g_string_append_c(out, '}');
+}
+
+// The missing stretches of a channel, each [time of its middle, low, median, high].
+static void put_filled_channel(GString *out, const SeamWindowResult *r, const SeamConfig *config, int32_t m, int32_t c) {
+    bool first = true;
+    for (int32_t i = 0; i < r->n_filled; i++) {
+        const SeamFilled *f = &r->filled[i];
+        if (f->modality != m || f->channel != c)
+            continue;
+        if (first) {
+            put_channel(out, &config->modality[m], c);
+            g_string_append_c(out, '[');
+        }
+        g_string_append(out, first ? "[" : ",[");
+        put_number(out, r->time + f->t, 12);
+        for (int32_t q = 0; q < 3; q++) {
+            g_string_append_c(out, ',');
+            put_number(out, f->level[q], 7);
+        }
+        g_string_append_c(out, ']');
+        first = false;
+    }
+    if (!first)
+        g_string_append_c(out, ']');
+}
+
+static void put_signal(GString *out, const SeamWindowResult *r, const SeamConfig *config) {
+    uint32_t of = 0;
+    for (int32_t i = 0; i < r->n_filled; i++)
+        of |= 1u << r->filled[i].modality;
+    put_key(out, "signal");
+    g_string_append_c(out, '{');
+    for (int32_t m = 0; m < config->n_modalities; m++) {
+        if (!(of >> m & 1))
+            continue;
+        put_key(out, config->modality[m].name);
+        g_string_append_c(out, '{');
+        for (int32_t c = 0; c < config->modality[m].channels; c++)
+            put_filled_channel(out, r, config, m, c);
         g_string_append_c(out, '}');
     }
     g_string_append_c(out, '}');
@@ -270,6 +316,8 @@ char *seam_window_result_print(const SeamWindowResult *r, const SeamConfig *conf
         put_rul(out, r->rul, r->rul_low, r->rul_high);
     if (r->forecast_of)
         put_forecast(out, r, config);
+    if (r->n_filled > 0)
+        put_signal(out, r, config);
     put_boxes(out, r, config);
     if (r->heat_w > 0 && r->heat_h > 0)
         put_heat(out, r, config);

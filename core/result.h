@@ -19,6 +19,14 @@ const char *seam_effort_name(SeamEffortKind effort); // "full", "calibrated", "o
 
 #define SEAM_RUL_LEVEL 0.9 // share of lives that the calibrated interval holds
 
+// What a stretch of a channel was that is missing in a window.
+typedef struct {
+    float t;          // its middle, seconds after the window's start
+    uint16_t channel;
+    uint8_t modality;
+    float level[3];   // its mean: low, median, high, in the channel's unit
+} SeamFilled;
+
 // One decision window. Modalities are bits (1 << index) of the configuration's list.
 typedef struct {
     double time, duration;        // running time of the window, seconds
@@ -42,6 +50,8 @@ typedef struct {
     float rul_low, rul_high;      // the calibrated interval of them; NAN: not calibrated
     uint32_t forecast_of;         // modality bits that have one
     float forecast[SEAM_MAX_MODALITIES][SEAM_MAX_CHANNELS][3]; // level of each channel in the next window: low, median, high, in the channel's unit
+    int32_t n_filled;
+    SeamFilled filled[SEAM_MAX_FILLED]; // by task, then time, then channel
     int32_t level;                // of degrading under load (core/deadline.h); 0: nothing was left out for it
     SeamEffortKind effort;
     float said[1 + SEAM_MAX_MODALITIES][SEAM_MAX_SAID]; // what the fused tokens say to the text decoder (core/layers/generate_text.h); valid when has_said

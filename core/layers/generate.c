@@ -8,6 +8,7 @@ void seam_generator_declare(SeamGenerator *g, SeamParams *params, const SeamConf
     switch (g->what) {
     case SEAM_GENERATE_FORECAST: seam_forecast_declare(&g->forecast, params, config, task); break;
     case SEAM_GENERATE_TEXT: seam_text_declare(&g->text, params, config, task); break;
+    case SEAM_GENERATE_SIGNAL: seam_signal_declare(&g->signal, params, config, task); break;
     }
 }
 
@@ -15,6 +16,7 @@ size_t seam_generator_bytes(const SeamGenerator *g, int32_t n) {
     switch (g->what) {
     case SEAM_GENERATE_FORECAST: return seam_forecast_bytes(&g->forecast, n, 1, false);
     case SEAM_GENERATE_TEXT: return seam_text_listen_bytes(&g->text, n);
+    case SEAM_GENERATE_SIGNAL: return seam_signal_bytes(&g->signal, n);
     }
     return 0;
 }

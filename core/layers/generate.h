@@ -4,6 +4,7 @@
 #pragma once
 
 #include "core/layers/generate_forecast.h"
+#include "core/layers/generate_signal.h"
 #include "core/layers/generate_text.h"
 
 typedef struct {
@@ -11,6 +12,7 @@ typedef struct {
     union {
         SeamForecast forecast;
         SeamText text;
+        SeamSignal signal;
     };
 } SeamGenerator;
 

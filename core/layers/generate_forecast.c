@@ -157,6 +157,17 @@ double seam_forecast_pinball(const double quantile[SEAM_FORECAST_QUANTILES], dou
     return sum / Q;
 }
 
+double seam_forecast_step(const float logits[Q], double truth, double scale, size_t count, float dlogits[Q]) {
+    double quantile[Q], dq[Q];
+    seam_forecast_quantiles(logits, quantile);
+    for (int32_t t = 0; t < Q; t++)
+        dq[t] = scale * ((truth < quantile[t]) - seam_forecast_share[t]) / (double)(Q * count);
+    dlogits[0] = (float)(dq[0] + dq[1] + dq[2]);
+    dlogits[1] = (float)(-dq[0] * sigmoid(logits[1]));
+    dlogits[2] = (float)(dq[2] * sigmoid(logits[2]));
+    return seam_forecast_pinball(quantile, truth);
+}
+
 double seam_forecast_loss(const SeamForecast *f, int32_t windows, const float *logits, const float *truth, double scale, float *dlogits) {
     size_t n = (size_t)windows * f->channels, known = 0;
     double loss = 0;
@@ -164,18 +175,10 @@ double seam_forecast_loss(const SeamForecast *f, int32_t windows, const float *l
     for (size_t i = 0; i < n; i++)
         known += !isnan(truth[i]);
     for (size_t i = 0; i < n; i++) {
-        const float *z = logits + i * Q;
         int32_t c = (int32_t)(i % (size_t)f->channels);
-        double y = (truth[i] - f->mean[c]) / f->std[c], quantile[Q], dq[Q];
-        if (isnan(y))
-            continue;
-        seam_forecast_quantiles(z, quantile);
-        loss += seam_forecast_pinball(quantile, y) / (double)known;
-        for (int32_t t = 0; t < Q; t++)
-            dq[t] = scale * ((y < quantile[t]) - seam_forecast_share[t]) / (double)(Q * known);
-        dlogits[i * Q] = (float)(dq[0] + dq[1] + dq[2]);
-        dlogits[i * Q + 1] = (float)(-dq[0] * sigmoid(z[1]));
-        dlogits[i * Q + 2] = (float)(dq[2] * sigmoid(z[2]));
+        double y = (truth[i] - f->mean[c]) / f->std[c];
+        if (!isnan(y))
+            loss += seam_forecast_step(logits + i * Q, y, scale, known, dlogits + i * Q) / (double)known;
     }
     return loss;
 }

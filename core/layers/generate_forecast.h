@@ -42,6 +42,8 @@ size_t seam_forecast_bytes(const SeamForecast *f, int32_t n, int32_t windows, bo
 void seam_forecast_quantiles(const float logits[SEAM_FORECAST_QUANTILES], double quantile[SEAM_FORECAST_QUANTILES]);
 // The pinball loss of one truth: mean over the three shares.
 double seam_forecast_pinball(const double quantile[SEAM_FORECAST_QUANTILES], double truth);
+// The same of three logits, its gradient times scale / count in dlogits: a part of a mean over `count` truths.
+double seam_forecast_step(const float logits[SEAM_FORECAST_QUANTILES], double truth, double scale, size_t count, float dlogits[SEAM_FORECAST_QUANTILES]);
 // Mean pinball loss over the channels of the windows whose truth [windows, channels] is known (not NaN), in units of the spread. dlogits = scale *
 // gradient. 0 when none is known.
 double seam_forecast_loss(const SeamForecast *f, int32_t windows, const float *logits, const float *truth, double scale, float *dlogits);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "core/layers/generate_signal.h"
 #include "core/train/ahead.h"
 
 static bool has_samples(const SeamModality *m) {
@@ -40,6 +41,8 @@ SeamBatch *seam_batch_new(const SeamConfig *config, int32_t capacity, GError **e
         p->truth = g_array_new(FALSE, TRUE, sizeof(SeamPictureTruth));
         p->sensor = g_array_new(FALSE, TRUE, sizeof(SeamSensorWindow));
         p->text = g_ptr_array_new();
+        p->hidden = g_array_new(FALSE, FALSE, sizeof(SeamSignalQuery));
+        p->hidden_level = g_array_new(FALSE, FALSE, sizeof(float));
         if (has_samples(&config->modality[m]))
             ok = (p->x = g_try_new(float, (gsize)capacity * window_samples(config, m) * config->modality[m].channels)) && ok;
         if (seam_ahead_samples(config, m) > 0)
@@ -63,6 +66,8 @@ void seam_batch_free(SeamBatch *batch) {
         g_array_unref(p->truth);
         g_array_unref(p->sensor);
         g_ptr_array_unref(p->text);
+        g_array_unref(p->hidden);
+        g_array_unref(p->hidden_level);
         g_free(p->x);
         g_free(p->next);
         g_free(p->wide);
@@ -84,6 +89,8 @@ void seam_batch_reset(SeamBatch *batch) {
         g_array_set_size(p->truth, 0);
         g_array_set_size(p->sensor, 0);
         g_ptr_array_set_size(p->text, 0);
+        g_array_set_size(p->hidden, 0);
+        g_array_set_size(p->hidden_level, 0);
     }
 }
 

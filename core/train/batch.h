@@ -28,6 +28,8 @@ typedef struct {
     GPtrArray *text;   // of const char *, borrowed
     float *next;       // [capacity, channels] levels after each window (core/train/ahead.h), NaN: not known; NULL: nobody forecasts them
     float *wide;       // the samples of one window and of what is forecast
+    GArray *hidden;    // of SeamSignalQuery: what was hidden of a sensor (core/train/hide.h), by rising window
+    GArray *hidden_level; // of float: what was there
 } SeamBatchPart;
 
 typedef struct {

@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "core/train/ahead.h"
+#include "core/train/evaluate_signal.h"
 #include "core/train/pass.h"
 
 static const uint64_t bootstrap_seed = 1;
@@ -371,6 +372,7 @@ bool seam_evaluate(const SeamEvaluateOptions *options, const SeamDataset *data, 
         if (what->progress)
             what->progress(what->user, i + 1, data->n);
     }
+    ok = ok && seam_evaluate_signals(options, data, what, &out->signal, error);
     if (ok && boxes.pixels_failed) {
         g_set_error(error, SEAM_ERROR, SEAM_ERROR_MEMORY, "%s: more pixels with masks than fit the memory; measure fewer pictures at a time",
                     data->path);
@@ -482,6 +484,7 @@ JsonObject *seam_evaluation_print(const SeamEvaluation *e, const SeamConfig *con
     put(o, "interval_width", e->lives.interval_width);
     put(o, "forecast_pinball", seam_forecast_mean_pinball(&e->forecast));
     put(o, "forecast_coverage", seam_forecast_coverage(&e->forecast));
+    seam_evaluate_signals_print(&e->signal, o);
     put(o, "finding_fluent", e->findings > 0 ? 1 - (double)e->findings_plain / e->findings : NAN);
     put(o, "window_accuracy", e->windows > 0 ? (double)e->windows_right / e->windows : NAN);
     JsonObject *interval = seam_intervals_print(e->interval);

@@ -13,6 +13,7 @@
 #include "core/train/metrics_rul.h"
 #include "core/train/metrics_interval.h"
 #include "core/train/metrics_pixels.h"
+#include "core/train/metrics_signal.h"
 #include "core/weld.h"
 
 enum { SEAM_MAX_SUBSETS = 64 };
@@ -70,6 +71,7 @@ typedef struct {
     SeamLifeMetrics lives;
     int32_t findings, findings_plain;         // verdicts in words; of them those where the plain sentence stands
     SeamForecastSums forecast;                // of all channels of all windows that were followed by one
+    SeamSignalSums signal;                    // of stretches that were hidden (evaluate_signal.h)
     double average_precision;
     int32_t windows, windows_right;           // with a class that is known and one that was said
     SeamInterval interval[SEAM_FIGURES];      // by groups; NaN when no draws were asked for

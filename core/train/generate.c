@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// What each generative head learns from: of a forecast, what came next; of a text, sentences that the grammar makes of drawn facts.
+// What each generative head learns from: of a forecast, what came next; of a signal, what was hidden of it; of a text, sentences that the grammar makes of drawn facts.
 #include "core/train/generate.h"
+
+#include <string.h>
 
 static SeamStatus forecast_step(const SeamForecast *task, SeamRun *run, const SeamBatch *batch, const SeamPass *pass, double weight, double *loss, float *dx) {
     float *logits;
@@ -12,6 +14,24 @@ static SeamStatus forecast_step(const SeamForecast *task, SeamRun *run, const Se
         return SEAM_NO_MEMORY;
     *loss += seam_forecast_loss(task, pass->fused.seqs, logits, batch->part[task->modality].next, weight, dlogits);
     return seam_forecast_backward(task, run, &saved, dlogits, dx);
+}
+
+static SeamStatus signal_step(const SeamSignal *task, SeamRun *run, const SeamBatch *batch, const SeamPass *pass, double weight, double *loss, float *dx) {
+    const SeamBatchPart *part = &batch->part[task->modality];
+    const SeamSignalQuery *query = (const SeamSignalQuery *)(const void *)part->hidden->data;
+    int32_t n = (int32_t)part->hidden->len;
+    float *logits;
+    SeamSignalSaved saved;
+    if (n == 0) {
+        memset(dx, 0, (size_t)pass->fused.n * task->dim * sizeof *dx);
+        return SEAM_OK;
+    }
+    SEAM_TRY(seam_signal_forward(task, run, &pass->fused, n, query, &logits, &saved));
+    float *dlogits = SEAM_NEW(run->arena, float, (size_t)n * SEAM_SIGNAL_QUANTILES);
+    if (!dlogits)
+        return SEAM_NO_MEMORY;
+    *loss += seam_signal_loss(task, n, query, logits, (const float *)(const void *)part->hidden_level->data, weight, dlogits);
+    return seam_signal_backward(task, run, &saved, dlogits, dx);
 }
 
 // Facts by lot, so that every verdict is learnt with every class: the words must follow the facts, whatever the tokens say. Half of the time the class is
@@ -52,6 +72,7 @@ SeamStatus seam_generate_step(const SeamGenerator *task, SeamRun *run, const Sea
                               double *loss, float *dx) {
     switch (task->what) {
     case SEAM_GENERATE_FORECAST: return forecast_step(&task->forecast, run, batch, pass, weight, loss, dx);
+    case SEAM_GENERATE_SIGNAL: return signal_step(&task->signal, run, batch, pass, weight, loss, dx);
     case SEAM_GENERATE_TEXT: return text_step(&task->text, run, batch, pass, random, weight, loss, dx);
     }
     return SEAM_BAD_SHAPE;

@@ -12,6 +12,7 @@
 #include "core/train/exits.h"
 #include "core/train/feature_table.h"
 #include "core/train/generate.h"
+#include "core/train/hide.h"
 #include "core/train/losses.h"
 #include "core/train/losses_boxes.h"
 #include "core/train/lot.h"
@@ -197,6 +198,7 @@ static void fill_batch(Trainer *t) {
         if (t->model->config.windows > 0) // the first windows are judged where they are: none reaches out of them
             start = fmax(fmin(start, t->data->record[c->record].arc_end - t->model->config.window), t->data->record[c->record].arc_start);
         seam_batch_add(t->batch, &t->data->record[c->record], start, UINT32_MAX, o->frames, &t->recipe->augment, &random);
+        seam_hide_by_lot(t->batch, &random);
     }
 }
 

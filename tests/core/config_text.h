@@ -24,7 +24,8 @@ static const char config_text[] =
     "{\"name\":\"localise\",\"kind\":\"localise\",\"rank\":8,\"upscale\":2},"
     "{\"name\":\"anomaly\",\"kind\":\"anomaly\",\"rank\":0,\"memory\":512,\"neighbours\":3,\"patches\":3},"
     "{\"name\":\"rul\",\"kind\":\"rul\",\"rank\":0,\"limit\":125,\"bins\":25},"
-    "{\"name\":\"next\",\"kind\":\"generate\",\"rank\":4,\"what\":\"forecast\",\"modality\":\"sensors\",\"horizon\":1}]}";
+    "{\"name\":\"next\",\"kind\":\"generate\",\"rank\":4,\"what\":\"forecast\",\"modality\":\"sensors\",\"horizon\":1},"
+    "{\"name\":\"fill\",\"kind\":\"generate\",\"rank\":4,\"what\":\"signal\",\"modality\":\"sensors\",\"mask\":0.3}]}";
 
 // The envelope of a sensor, and a whole configuration that has one.
 #define ENVELOPE_TEXT                                                                                                                  \

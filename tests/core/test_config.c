@@ -221,6 +221,15 @@ static const struct {
     {"\"horizon\":1", "\"horizons\":1", "\"horizons\" is not a field; did you mean \"horizon\"?"},
     {"\"horizon\":1}", "\"horizon\":1},{\"name\":\"more\",\"kind\":\"generate\",\"rank\":0,\"what\":\"forecast\",\"modality\":\"sensors\",\"horizon\":1}",
      "asked for twice of \"sensors\""},
+    {"\"mask\":0.3", "\"mask\":0.3,\"horizon\":1", "\"horizon\" is not a field"},
+    {"\"mask\":0.3", "\"mask\":0.6", "\"mask\" is 0.6"},
+    {"\"mask\":0.3", "\"mask\":0", "\"mask\" is 0"},
+    {",\"mask\":0.3", "", "\"mask\" is missing"},
+    {"\"modality\":\"sensors\",\"mask\"", "\"modality\":\"video\",\"mask\"", "tasks[5]: \"modality\" is \"video\", must be the name of a modality with"},
+    {"\"mask\":0.3}", "\"mask\":0.3},{\"name\":\"more\",\"kind\":\"generate\",\"rank\":0,\"what\":\"signal\",\"modality\":\"sensors\",\"mask\":0.3}",
+     "\"what\" \"signal\" is asked for twice of \"sensors\""},
+    {"\"rate\":10", "\"together\":true,\"rate\":10", "needs windows of 2 stretches at least, those of \"sensors\" have 1: choose a smaller \"patch\""},
+    {"\"rate\":10", "\"rate\":8000", "would tell up to 1600 stretches of channels a window, must be at most 1024: choose a larger \"patch\" for \"sensors\""},
     {"\"kind\":\"anomaly\"", "\"kind\":\"guess\"", "\"kind\" is \"guess\""},
 };
 

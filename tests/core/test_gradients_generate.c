@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/layers/generate_forecast.h"
+#include "core/layers/generate_signal.h"
 #include "core/layers/generate_text.h"
 #include "tests/core/differences.h"
 
@@ -136,6 +136,97 @@ static void test_pinball(void) {
     teardown(&c.f);
 }
 
+// ---- signal ----------------------------------------------------------------------------------------------------------------------
+
+enum { QUERIES = 6 };
+
+typedef struct {
+    Fixture f;
+    SeamSignal layer;
+    SeamSignalQuery query[QUERIES];
+    float truth[QUERIES], size[TOKENS];
+} SignalCase;
+
+static double signal_loss(void *data, bool backward) {
+    SignalCase *c = data;
+    SeamSignalSaved saved;
+    float *logits, dlogits[QUERIES * QUANTILES];
+    size_t mark = seam_arena_mark(&c->f.arena);
+    assert_ok(seam_signal_forward(&c->layer, &c->f.run, &c->f.tokens, QUERIES, c->query, &logits, backward ? &saved : NULL));
+    double loss = seam_signal_loss(&c->layer, QUERIES, c->query, logits, c->truth, 1, dlogits);
+    if (backward)
+        assert_ok(seam_signal_backward(&c->layer, &c->f.run, &saved, dlogits, c->f.dx));
+    seam_arena_release(&c->f.arena, mark);
+    return loss;
+}
+
+// Four stretches a window of 2 s; queries in all windows, the empty one too.
+static void setup_signal(SignalCase *c, int32_t rank) {
+    static const SeamSignalQuery query[QUERIES] = {{0, 0, 0}, {0, 0, 2}, {0, 3, 0}, {1, 1, 1}, {2, 2, 2}, {2, 3, 1}};
+    setup(&c->f);
+    c->f.config.modality[SENSORS].sensor = (SeamSensorConfig){.rate = 8, .patch = 4};
+    c->f.config.task[0] = (SeamTask){.name = "fill", .kind = SEAM_TASK_GENERATE, .what = SEAM_GENERATE_SIGNAL, .of = "sensors", .mask = 0.25f, .rank = rank};
+    seam_signal_declare(&c->layer, c->f.params, &c->f.config, 0);
+    draw(c->f.params, &c->f.random);
+    memcpy(c->query, query, sizeof query);
+    for (int32_t k = 0; k < QUERIES; k++) { // far from the kinks
+        int32_t channel = query[k].channel;
+        c->truth[k] = c->layer.mean[channel] + c->layer.std[channel] * (k % 2 ? 9 : -9);
+    }
+}
+
+static void test_signal(const void *data) {
+    SignalCase c;
+    setup_signal(&c, GPOINTER_TO_INT(data));
+    g_assert_cmpint(c.layer.stretches, ==, 4);
+    check_params(c.f.params, 60, signal_loss, &c);
+    check_values("x", c.f.x, c.f.dx, TOKENS * DIM, TOKENS * DIM, signal_loss, &c);
+    for (int32_t i = 0; i < TOKENS; i++)
+        c.size[i] = 1 + (float)(i % 3);
+    c.f.tokens.size = c.size;
+    check_params(c.f.params, 60, signal_loss, &c);
+    teardown(&c.f);
+}
+
+// What a decision of one window needs was planned for, and leaves nothing behind.
+static void test_signal_bytes(void) {
+    SignalCase c;
+    SeamSignalQuery *query;
+    float *logits;
+    int32_t n;
+    setup_signal(&c, 2);
+    c.f.place[0] = (SeamPlace){.modality = SENSORS, .domain = SEAM_DOMAIN_TIME, .t = 0.75f, .channel = 1}; // one stretch of one channel is there
+    for (int32_t i = 1; i < TOKENS; i++)
+        c.f.place[i].modality = 0;
+    SeamTokens one = {.n = TOKENS, .dim = DIM, .seqs = 1, .x = c.f.x, .seq_start = (int32_t[]){0, TOKENS}, .place = c.f.place};
+    query = SEAM_NEW(&c.f.arena, SeamSignalQuery, 4 * CHANNELS);
+    assert_ok(seam_signal_missing(&c.layer, &c.f.run, &one, 0, query, &n));
+    g_assert_cmpint(n, ==, 4 * CHANNELS - 1);
+    assert_ok(seam_signal_forward(&c.layer, &c.f.run, &one, n, query, &logits, NULL));
+    g_assert_cmpuint(c.f.arena.peak, <=, seam_signal_bytes(&c.layer, TOKENS));
+    teardown(&c.f);
+}
+
+// A token that stands for two tells what the two would have told.
+static void test_signal_merged(void) {
+    SignalCase c;
+    float *apart, *merged;
+    setup_signal(&c, 2);
+    memcpy(c.f.x + DIM, c.f.x, DIM * sizeof *c.f.x); // the first two tokens are alike
+    assert_ok(seam_signal_forward(&c.layer, &c.f.run, &c.f.tokens, QUERIES, c.query, &apart, NULL));
+    for (int32_t i = 0; i < TOKENS; i++)
+        c.size[i] = i == 1 ? 2 : 1;
+    SeamTokens one = c.f.tokens;
+    one.n = TOKENS - 1;
+    one.x = c.f.x + DIM;
+    one.size = c.size + 1;
+    memcpy(c.f.start, (const int32_t[]){0, 3, 3, TOKENS - 1}, sizeof c.f.start);
+    assert_ok(seam_signal_forward(&c.layer, &c.f.run, &one, QUERIES, c.query, &merged, NULL));
+    for (int32_t i = 0; i < QUERIES * QUANTILES; i++)
+        g_assert_cmpfloat_with_epsilon(merged[i], apart[i], 1e-4);
+    teardown(&c.f);
+}
+
 // ---- text ------------------------------------------------------------------------------------------------------------------------
 
 typedef struct {
@@ -215,6 +306,10 @@ int main(int argc, char **argv) {
     g_test_add_data_func("/gradients-generate/forecast-without-adapter", NULL, test_forecast);
     g_test_add_func("/gradients-generate/forecast-merged", test_forecast_merged);
     g_test_add_func("/gradients-generate/pinball", test_pinball);
+    g_test_add_data_func("/gradients-generate/signal", GINT_TO_POINTER(2), test_signal);
+    g_test_add_data_func("/gradients-generate/signal-without-adapter", NULL, test_signal);
+    g_test_add_func("/gradients-generate/signal-bytes", test_signal_bytes);
+    g_test_add_func("/gradients-generate/signal-merged", test_signal_merged);
     g_test_add_data_func("/gradients-generate/text", GINT_TO_POINTER(1), test_text);
     g_test_add_data_func("/gradients-generate/text-deep", GINT_TO_POINTER(2), test_text);
     g_test_add_func("/gradients-generate/text-writes", test_writes);
