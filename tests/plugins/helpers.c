@@ -152,6 +152,13 @@ static void make_sure(SeamModel *model)
         }
 }
 
+static void add_generate(SeamConfig *c)
+{
+    c->task[c->n_tasks++] = (SeamTask){.name = "next", .kind = SEAM_TASK_GENERATE, .what = SEAM_GENERATE_FORECAST, .of = "sensors", .horizon = 2};
+    c->task[c->n_tasks++] = (SeamTask){.name = "say", .kind = SEAM_TASK_GENERATE, .what = SEAM_GENERATE_TEXT, .depth = 1, .width = 16, .length = 64};
+    c->task[c->n_tasks++] = (SeamTask){.name = "fill", .kind = SEAM_TASK_GENERATE, .what = SEAM_GENERATE_SIGNAL, .of = "sensors", .mask = 0.25f};
+}
+
 char *test_bundle_new(uint64_t seed, TestBundleFlags flags)
 {
     g_autoptr(GError) error = NULL;
@@ -161,6 +168,8 @@ char *test_bundle_new(uint64_t seed, TestBundleFlags flags)
     g_autofree SeamConfig *config = g_new0(SeamConfig, 1);
     test_config(config);
     set_mixers(config, flags);
+    if (flags & TEST_BUNDLE_GENERATE)
+        add_generate(config);
     config->bank_slots = flags & TEST_BUNDLE_BANK ? 4 : 0;
     config->bank_write = flags & TEST_BUNDLE_BANK ? 1 : 0;
     config->exit_every = flags & (TEST_BUNDLE_EXITS | TEST_BUNDLE_EFFORT) ? 2 : 0;

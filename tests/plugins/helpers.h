@@ -35,6 +35,7 @@ typedef enum {
     TEST_BUNDLE_BANK = 16,      // with a memory bank of four slots
     TEST_BUNDLE_EXITS = 32,     // with an exit head behind layer 1 that is sure of everything
     TEST_BUNDLE_EFFORT = 64,    // calibrated, and with an effort: one expert a token, out at the first exit; its thresholds are TEST_EFFORT_SHIFT lower
+    TEST_BUNDLE_GENERATE = 128, // and the tasks "next" (forecast), "say" (text) and "fill" (signal), of the sensors
 } TestBundleFlags;
 
 // gst_init and g_test_init; fails when the plugin that was built is not found.
