@@ -129,6 +129,16 @@ static void print_lives(const SeamLifeMetrics *lives) {
         printf("%-20s %6.1f  s, mean width of an interval\n", "interval width", lives->interval_width);
 }
 
+static void print_signals(const SeamSignalSums *s) {
+    if (s->told.n == 0)
+        return;
+    print_measure("signal pinball", seam_forecast_mean_pinball(&s->told), NULL, "mean loss of three quantiles, of stretches that were hidden; in the channels' spread, as those below");
+    print_measure("signal coverage", seam_forecast_coverage(&s->told), NULL, "share of them between the outer quantiles (0.9 is right)");
+    print_measure("signal RMSE", seam_signal_rmse(s, s->squares), NULL, "of the median");
+    print_measure("  of a line", seam_signal_rmse(s, s->squares_line), NULL, "over the gap");
+    print_measure("  of the mean", seam_signal_rmse(s, s->squares_mean), NULL, "of the channel in the window");
+}
+
 static void print_promise(const char *name, const SeamPromise *p) {
     if (p->n == 0)
         return;
@@ -159,6 +169,7 @@ static void print_table(const Options *o, const SeamDataset *data, const SeamEva
     print_measure("calibration error", e->ece, NULL, "expected, 10 bins");
     print_measure("false rejects", e->false_reject_rate, NULL, recall);
     print_lives(&e->lives);
+    print_signals(&e->signal);
     if (e->good + e->defect == 0)
         return;
     print_classes(e, config);

@@ -20,6 +20,7 @@ typedef struct {
 
 static const char *const fronts[] = {"image", "sensor", "text", "features"};
 static const char *const kinds[] = {"classify", "localise", "anomaly", "rul", "generate"};
+static const char *const makes[] = {[SEAM_GENERATE_FORECAST] = "forecast", [SEAM_GENERATE_TEXT] = "text", [SEAM_GENERATE_SIGNAL] = "signal"};
 
 static bool open_info(Info *info, const char *path, bool verify, GError **error) {
     g_autofree char *where = g_build_filename(path, "model.json", NULL);
@@ -92,6 +93,10 @@ static JsonArray *tasks_json(const SeamModel *model) {
         JsonObject *o = json_object_new();
         json_object_set_string_member(o, "name", model->config.task[t].name);
         json_object_set_string_member(o, "kind", kinds[model->config.task[t].kind]);
+        if (model->config.task[t].kind == SEAM_TASK_GENERATE)
+            json_object_set_string_member(o, "what", makes[model->config.task[t].what]);
+        if (*model->config.task[t].of)
+            json_object_set_string_member(o, "modality", model->config.task[t].of);
         json_object_set_boolean_member(o, "ready", seam_model_task_ready(model, t));
         if (model->config.task[t].kind == SEAM_TASK_ANOMALY)
             json_object_set_int_member(o, "memory_rows", memory_rows(model, t));
@@ -202,6 +207,8 @@ static void print_tasks(const SeamModel *model) {
     printf("\ntasks\n");
     for (int32_t t = 0; t < config->n_tasks; t++) {
         printf("  %-10s %-9s", config->task[t].name, kinds[config->task[t].kind]);
+        if (config->task[t].kind == SEAM_TASK_GENERATE)
+            printf("%s%s%s, ", makes[config->task[t].what], *config->task[t].of ? " of " : "", config->task[t].of);
         if (config->task[t].kind == SEAM_TASK_ANOMALY)
             printf("%d rows of good windows%s\n", memory_rows(model, t), seam_model_task_ready(model, t) ? "" : ": fit it with `seam adapt`");
         else

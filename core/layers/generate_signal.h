@@ -35,7 +35,8 @@ typedef struct {
     SeamAdapterSaved adapter;
     float *z, *u;         // adapter's output, normed [n, dim]
     float *mean, *rstd;   // [n]
-    float *fourier;       // of the queries' times [queries, SEAM_FUSION_FEATURES]
+    float *fourier;       // of the tokens' times, then of the queries' [n + queries, SEAM_FUSION_FEATURES]
+    float *key;           // [n, dim]
     float *q;             // the queries [queries, dim]
     float *weight;        // of pooling, a row a query as long as its window has tokens
     float *pooled;        // [queries, dim]

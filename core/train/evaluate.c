@@ -372,7 +372,7 @@ bool seam_evaluate(const SeamEvaluateOptions *options, const SeamDataset *data, 
         if (what->progress)
             what->progress(what->user, i + 1, data->n);
     }
-    ok = ok && seam_evaluate_signals(options, data, what, &out->signal, error);
+    ok = ok && seam_evaluate_signals(options, data, what, seam_signal_sums_add, &out->signal, error);
     if (ok && boxes.pixels_failed) {
         g_set_error(error, SEAM_ERROR, SEAM_ERROR_MEMORY, "%s: more pixels with masks than fit the memory; measure fewer pictures at a time",
                     data->path);

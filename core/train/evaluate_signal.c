@@ -15,7 +15,8 @@ typedef struct {
     const SeamRecord *record;
     uint32_t tasks;
     SeamBatch *batch; // the evaluator's, of one window
-    SeamSignalSums *sums;
+    SeamSignalFunc func;
+    void *user;
 } Judge;
 
 static uint32_t signal_tasks(const SeamModel *model, uint32_t tasks) {
@@ -62,13 +63,15 @@ static void compare(Judge *j, int32_t m, const SeamWindowResult *r) {
     for (guint i = 0; i < p->hidden->len; i++) {
         const SeamSignalQuery *q = &g_array_index(p->hidden, SeamSignalQuery, i);
         const SeamFilled *told = find(r, m, modality->sensor.patch / modality->sensor.rate, q);
-        double quantile[SEAM_FORECAST_QUANTILES], mean = modality->mean[q->channel], std = modality->std[q->channel];
+        double mean = modality->mean[q->channel], std = modality->std[q->channel];
         if (!told)
             continue;
+        SeamSignalTold one = {.line = seam_signal_line(level + q->channel, stretches, channels, q->stretch),
+                              .mean = seam_signal_mean(level + q->channel, stretches, channels),
+                              .truth = (g_array_index(p->hidden_level, float, i) - mean) / std};
         for (int32_t k = 0; k < SEAM_FORECAST_QUANTILES; k++)
-            quantile[k] = (told->level[k] - mean) / std;
-        seam_signal_sums_add(j->sums, quantile, seam_signal_line(level + q->channel, stretches, channels, q->stretch),
-                             seam_signal_mean(level + q->channel, stretches, channels), (g_array_index(p->hidden_level, float, i) - mean) / std);
+            one.quantile[k] = (told->level[k] - mean) / std;
+        j->func(j->user, &one);
     }
 }
 
@@ -79,8 +82,9 @@ static void take_window(void *user, int32_t subset, const SeamTokens *fused, con
             compare(j, seam_config_modality(j->config, j->config->task[t].of), r);
 }
 
-bool seam_evaluate_signals(const SeamEvaluateOptions *options, const SeamDataset *data, const SeamEvaluateWhat *what, SeamSignalSums *sums, GError **error) {
-    Judge judge = {.config = &options->model->config, .tasks = signal_tasks(options->model, options->tasks), .sums = sums};
+bool seam_evaluate_signals(const SeamEvaluateOptions *options, const SeamDataset *data, const SeamEvaluateWhat *what, SeamSignalFunc func, void *user,
+                           GError **error) {
+    Judge judge = {.config = &options->model->config, .tasks = signal_tasks(options->model, options->tasks), .func = func, .user = user};
     SeamEvaluateOptions hidden = *options;
     if (judge.tasks == 0)
         return true;

@@ -6,7 +6,10 @@
 
 #include "core/train/evaluate.h"
 
-// All windows of the wanted records that hold such a sensor. Nothing is done where none of options->tasks tells signals.
-bool seam_evaluate_signals(const SeamEvaluateOptions *options, const SeamDataset *data, const SeamEvaluateWhat *what, SeamSignalSums *sums, GError **error);
+typedef void (*SeamSignalFunc)(void *user, const SeamSignalTold *told);
+
+// All windows of the wanted records that hold such a sensor; `func` gets each hidden stretch of a channel. Nothing is done where none of options->tasks tells signals.
+bool seam_evaluate_signals(const SeamEvaluateOptions *options, const SeamDataset *data, const SeamEvaluateWhat *what, SeamSignalFunc func, void *user,
+                           GError **error);
 // The keys signal_*; what is NaN is left out.
 void seam_evaluate_signals_print(const SeamSignalSums *sums, JsonObject *o);

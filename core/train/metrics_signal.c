@@ -39,11 +39,12 @@ static double squared(double value, double truth) {
     return error * error;
 }
 
-void seam_signal_sums_add(SeamSignalSums *sums, const double quantile[SEAM_FORECAST_QUANTILES], double line, double mean, double truth) {
-    seam_forecast_sums_add(&sums->told, quantile, truth);
-    sums->squares += squared(quantile[SEAM_FORECAST_QUANTILES / 2], truth);
-    sums->squares_line += squared(line, truth);
-    sums->squares_mean += squared(mean, truth);
+void seam_signal_sums_add(void *sums, const SeamSignalTold *told) {
+    SeamSignalSums *s = sums;
+    seam_forecast_sums_add(&s->told, told->quantile, told->truth);
+    s->squares += squared(told->quantile[SEAM_FORECAST_QUANTILES / 2], told->truth);
+    s->squares_line += squared(told->line, told->truth);
+    s->squares_mean += squared(told->mean, told->truth);
 }
 
 double seam_signal_rmse(const SeamSignalSums *sums, double squares) {

@@ -5,10 +5,15 @@
 
 #include "core/train/metrics_forecast.h"
 
+// One hidden stretch of a channel. line, mean: seam_signal_line and seam_signal_mean; NaN counts as 0, the channel's mean in training.
+typedef struct {
+    double quantile[SEAM_FORECAST_QUANTILES], line, mean, truth;
+} SeamSignalTold;
+
 // Sums over hidden stretches of channels.
 typedef struct {
     SeamForecastSums told;
-    double squares, squares_line, squares_mean; // of the errors of the median, of seam_signal_line, of seam_signal_mean
+    double squares, squares_line, squares_mean; // of the errors of the median, of the line, of the mean
 } SeamSignalSums;
 
 // level: of a channel's stretches in a window, `step` values apart, NaN where there is none. The line between the nearest ones before and after `at` (beyond the first and the last one
@@ -16,7 +21,6 @@ typedef struct {
 double seam_signal_line(const float *level, int32_t stretches, int32_t step, int32_t at);
 double seam_signal_mean(const float *level, int32_t stretches, int32_t step);
 
-// A line or a mean of NaN counts as 0, the channel's mean in training.
-void seam_signal_sums_add(SeamSignalSums *sums, const double quantile[SEAM_FORECAST_QUANTILES], double line, double mean, double truth);
+void seam_signal_sums_add(void *sums, const SeamSignalTold *told); // SeamSignalSums; a SeamSignalFunc (evaluate_signal.h)
 // The root of the mean of one of the sums of squares; NaN when there were none.
 double seam_signal_rmse(const SeamSignalSums *sums, double squares);

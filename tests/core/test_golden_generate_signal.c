@@ -35,12 +35,15 @@ static void test_signal(const void *data) {
     SeamSignal layer;
     SeamSignalSaved saved;
     float *logits, dlogits[QUERIES * Q], dx[TOKENS * DIM];
+    SeamPlace place[TOKENS] = {0};
     g_assert_true(seam_arena_init(&arena, 1 << 22));
     SeamRun run = {.kernels = data ? seam_kernels_cpu() : seam_kernels_ref(), .arena = &arena};
     declare(&layer, params, file);
     g_autofree float *x = golden_values(file, "", "x", TOKENS * DIM), *size = golden_values(file, "", "size", TOKENS);
-    g_autofree float *truth = golden_values(file, "", "truth", QUERIES);
-    SeamTokens tokens = {.n = TOKENS, .dim = DIM, .seqs = WINDOWS, .x = x, .size = size, .seq_start = (int32_t[]){0, 6, 6, TOKENS}};
+    g_autofree float *truth = golden_values(file, "", "truth", QUERIES), *time = golden_values(file, "", "time", TOKENS);
+    for (int32_t i = 0; i < TOKENS; i++)
+        place[i].t = time[i];
+    SeamTokens tokens = {.n = TOKENS, .dim = DIM, .seqs = WINDOWS, .x = x, .size = size, .place = place, .seq_start = (int32_t[]){0, 6, 6, TOKENS}};
     g_assert_cmpint(seam_signal_forward(&layer, &run, &tokens, QUERIES, query, &logits, &saved), ==, SEAM_OK);
     golden_compare(file, "", "logits", QUERIES * Q, logits);
     golden_compare(file, "", "loss", 1, &(float){(float)seam_signal_loss(&layer, QUERIES, query, logits, truth, 1, dlogits)});

@@ -169,6 +169,8 @@ static void setup_signal(SignalCase *c, int32_t rank) {
     seam_signal_declare(&c->layer, c->f.params, &c->f.config, 0);
     draw(c->f.params, &c->f.random);
     memcpy(c->query, query, sizeof query);
+    for (int32_t i = 0; i < TOKENS; i++)
+        c->f.place[i].t = 0.27f * (float)i;
     for (int32_t k = 0; k < QUERIES; k++) { // far from the kinks
         int32_t channel = query[k].channel;
         c->truth[k] = c->layer.mean[channel] + c->layer.std[channel] * (k % 2 ? 9 : -9);
@@ -213,6 +215,7 @@ static void test_signal_merged(void) {
     float *apart, *merged;
     setup_signal(&c, 2);
     memcpy(c.f.x + DIM, c.f.x, DIM * sizeof *c.f.x); // the first two tokens are alike
+    c.f.place[1].t = c.f.place[0].t;
     assert_ok(seam_signal_forward(&c.layer, &c.f.run, &c.f.tokens, QUERIES, c.query, &apart, NULL));
     for (int32_t i = 0; i < TOKENS; i++)
         c.size[i] = i == 1 ? 2 : 1;
@@ -220,6 +223,7 @@ static void test_signal_merged(void) {
     one.n = TOKENS - 1;
     one.x = c.f.x + DIM;
     one.size = c.size + 1;
+    one.place = c.f.place + 1;
     memcpy(c.f.start, (const int32_t[]){0, 3, 3, TOKENS - 1}, sizeof c.f.start);
     assert_ok(seam_signal_forward(&c.layer, &c.f.run, &one, QUERIES, c.query, &merged, NULL));
     for (int32_t i = 0; i < QUERIES * QUANTILES; i++)

@@ -219,8 +219,8 @@ static void test_plain(void) {
     g_assert_true(isnan(seam_signal_line((const float[]){NAN, NAN}, 2, 1, 0)) && isnan(seam_signal_mean((const float[]){NAN, NAN}, 2, 1)));
     SeamSignalSums sums = {0};
     g_assert_true(isnan(seam_signal_rmse(&sums, sums.squares)));
-    seam_signal_sums_add(&sums, (const double[]){-1, 1, 2}, 3, NAN, 0);
-    seam_signal_sums_add(&sums, (const double[]){-1, 2, 3}, 4, 1, 5);
+    seam_signal_sums_add(&sums, &(SeamSignalTold){{-1, 1, 2}, 3, NAN, 0});
+    seam_signal_sums_add(&sums, &(SeamSignalTold){{-1, 2, 3}, 4, 1, 5});
     g_assert_cmpfloat_with_epsilon(seam_signal_rmse(&sums, sums.squares), sqrt((1 + 9) / 2.0), 1e-9);
     g_assert_cmpfloat_with_epsilon(seam_signal_rmse(&sums, sums.squares_line), sqrt((9 + 1) / 2.0), 1e-9);
     g_assert_cmpfloat_with_epsilon(seam_signal_rmse(&sums, sums.squares_mean), sqrt((0 + 16) / 2.0), 1e-9);

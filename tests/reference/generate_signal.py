@@ -29,12 +29,13 @@ def fourier(seconds):
     return torch.stack([angle.sin(), angle.cos()], -1).flatten(1)
 
 
-def signal(x, size, p, truth):
+def signal(x, time, size, p, truth):
     window, stretch, channel = (torch.tensor(column) for column in zip(*QUERIES))
     of = torch.cat([torch.full((end - first,), w) for w, (first, end) in enumerate(zip(generate.START[:-1], generate.START[1:]))])
     u = twin.norm(p, PREFIX + "norm", generate.adapter(x, p, PREFIX))
     q = p[PREFIX + "query"][channel] + fourier((stretch + 0.5) * STRETCH) @ p[PREFIX + "time"].T
-    score = (q @ u.T + torch.log(size)).masked_fill(window[:, None] != of, -math.inf)
+    key = u + fourier(time) @ p[PREFIX + "time"].T
+    score = (q @ key.T + torch.log(size)).masked_fill(window[:, None] != of, -math.inf)
     pooled = torch.nan_to_num(torch.softmax(score, 1)) @ u                           # a window without tokens gives 0
     logits = torch.einsum("kqd,kd->kq", p[PREFIX + "weight"].reshape(CHANNELS, 3, DIM)[channel], pooled) + p[PREFIX + "bias"].reshape(CHANNELS, 3)[channel]
     quantile = torch.stack([logits[:, 0] - F.softplus(logits[:, 1]), logits[:, 0], logits[:, 0] + F.softplus(logits[:, 2])], 1)
@@ -45,12 +46,13 @@ def signal(x, size, p, truth):
 def make():
     random = numpy.random.RandomState(12)
     x = golden.single(random.standard_normal((TOKENS, DIM))).requires_grad_()
+    time = golden.single(WINDOW * random.uniform(size=TOKENS))
     size = golden.single(1 + numpy.arange(TOKENS) % 3)
     p = generate.draw(random, generate.with_prefix(PREFIX, {**generate.ADAPTER, **SHAPES}))
     truth = golden.single(2 * random.standard_normal(len(QUERIES)))
-    logits, loss = signal(x, size, p, truth)
+    logits, loss = signal(x, time, size, p, truth)
     loss.backward()
-    out = {"x": x, "size": size, "truth": truth, "logits": logits, "loss": loss.reshape(1), "dx": x.grad, **p, **{"grad." + name: value.grad for name, value in p.items()}}
+    out = {"x": x, "time": time, "size": size, "truth": truth, "logits": logits, "loss": loss.reshape(1), "dx": x.grad, **p, **{"grad." + name: value.grad for name, value in p.items()}}
     return {name: numpy.ascontiguousarray(value.detach().numpy().astype(numpy.float32)) for name, value in out.items()}
 
 
