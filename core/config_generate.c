@@ -78,13 +78,15 @@ static bool check_signal(const SeamConfig *c, const SeamTask *task, int32_t m, c
     int32_t stretches = seam_modality_stretches(c, m);
     int64_t told = 0;
     if (stretches * (c->modality[m].sensor.together ? 1 : c->modality[m].channels) < 2)
-        return seam_config_refuse(where, error, "\"what\" \"signal\" needs windows of 2 stretches at least, those of \"%s\" have 1: choose a smaller \"patch\"", task->of);
+        return seam_config_refuse(where, error, "\"what\" \"signal\" needs windows of 2 stretches at least, those of \"%s\" have 1: choose a smaller \"patch\"",
+                                  task->of);
     for (const SeamTask *t = c->task; t <= task; t++) {
         int32_t of = t->kind == SEAM_TASK_GENERATE && t->what == SEAM_GENERATE_SIGNAL ? seam_config_modality(c, t->of) : -1;
         told += of >= 0 ? (int64_t)seam_modality_stretches(c, of) * c->modality[of].channels : 0;
     }
     if (told > SEAM_MAX_FILLED)
-        return seam_config_refuse(where, error, "\"what\" \"signal\" would tell up to %" G_GINT64_FORMAT " stretches of channels a window, must be at most %d: choose a larger \"patch\" for \"%s\"",
+        return seam_config_refuse(where, error, "\"what\" \"signal\" would tell up to %" G_GINT64_FORMAT " stretches of channels a window, must be at most %d: "
+                                  "choose a larger \"patch\" for \"%s\"",
                                   told, SEAM_MAX_FILLED, task->of);
     return seam_config_check_number(seam_config_widen(task->mask), least_mask, most_mask, "mask", where, error);
 }

@@ -132,7 +132,7 @@ static void print_lives(const SeamLifeMetrics *lives) {
 static void print_signals(const SeamSignalSums *s) {
     if (s->told.n == 0)
         return;
-    print_measure("signal pinball", seam_forecast_mean_pinball(&s->told), NULL, "mean loss of three quantiles, of stretches that were hidden; in the channels' spread, as those below");
+    print_measure("signal pinball", seam_forecast_mean_pinball(&s->told), NULL, "of three quantiles of stretches that were hidden, in the channels' spread");
     print_measure("signal coverage", seam_forecast_coverage(&s->told), NULL, "share of them between the outer quantiles (0.9 is right)");
     print_measure("signal RMSE", seam_signal_rmse(s, s->squares), NULL, "of the median");
     print_measure("  of a line", seam_signal_rmse(s, s->squares_line), NULL, "over the gap");

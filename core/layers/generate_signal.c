@@ -10,14 +10,14 @@
 //   (m, a, b)_k = W_c p_k + b_c                               [3], quantiles as of a forecast
 //   L    = mean over queries of the mean pinball loss
 //
-// Hidden stretches have no token: the decoder, not the encoder, holds their places, as in He 2022 ("Masked autoencoders", sec. 3); a query that attends to what is
-// there is Jaegle 2022, Perceiver IO, sec. 3.1 (queries made of a place and a learnt vector of the modality). Tokens of all modalities are attended to: what another sensor or a picture
-// showed at that moment may tell what the gap hides. Keys and queries share T, which is drawn so that T^T T is near 1: then phi(t_i) . phi(t_k) = sum_j cos(pi 2^j (t_i - t_k) / window) makes a
-// query begin with what was near in time (Rahimi 2007, sec. 3). With u_i alone as the key, 3000 steps on the signals of tests/bench/ablation/generate_signal.c came to a pinball loss of 0.18 (the window's mean:
-// 0.20), with this one to 0.07.
+// Hidden stretches have no token: the decoder, not the encoder, holds their places, as in He 2022 ("Masked autoencoders", sec. 3); a query that attends to
+// what is there is Jaegle 2022, Perceiver IO, sec. 3.1 (queries made of a place and a learnt vector of the modality). Tokens of all modalities are attended
+// to: what another sensor or a picture showed at that moment may tell what the gap hides. Keys and queries share T, which is drawn so that T^T T is near 1:
+// then phi(t_i) . phi(t_k) = sum_j cos(pi 2^j (t_i - t_k) / window) makes a query begin with what was near in time (Rahimi 2007, sec. 3). With u_i alone as
+// the key, 3000 steps on the signals of tests/bench/ablation/generate_signal.c came to a pinball loss of 0.18 (the window's mean: 0.20), with this one to 0.07.
 //
-// Backward, g = dlogits: dW_c += g_k p_k^T, dp_k = W_c^T g_k; then pool: dw_ik (of scores), du_i; dq_k = sum_i dw_ik e_i, de_i = sum_k dw_ik q_k; du_i += de_i, ds_c += dq_k,
-// dT += dq_k phi_k^T + de_i phi_i^T; the norm, the adapter.
+// Backward, g = dlogits: dW_c += g_k p_k^T, dp_k = W_c^T g_k; then pool: dw_ik (of scores), du_i; dq_k = sum_i dw_ik e_i, de_i = sum_k dw_ik q_k; du_i +=
+// de_i, ds_c += dq_k, dT += dq_k phi_k^T + de_i phi_i^T; the norm, the adapter.
 #include "core/layers/generate_signal.h"
 
 #include <math.h>
@@ -203,8 +203,8 @@ static SeamStatus read_out_backward(const SeamSignal *s, SeamRun *run, const Sea
 }
 
 // Queries k .. end - 1, all of one window: du +=, dkey = and dq =.
-static SeamStatus attend_backward(const SeamSignal *s, SeamRun *run, const SeamSignalSaved *v, int32_t k, int32_t end, const float *weight, const float *dpooled,
-                                  float *du, float *dkey, float *dq) {
+static SeamStatus attend_backward(const SeamSignal *s, SeamRun *run, const SeamSignalSaved *v, int32_t k, int32_t end, const float *weight,
+                                  const float *dpooled, float *du, float *dkey, float *dq) {
     const SeamKernels *kernels = run->kernels;
     int32_t w = v->query[k].window, first = v->start[w], n = v->start[w + 1] - first, d = s->dim, count = end - k;
     size_t mark = seam_arena_mark(run->arena), row = (size_t)d;
@@ -263,8 +263,8 @@ SeamStatus seam_signal_backward(const SeamSignal *s, SeamRun *run, const SeamSig
 size_t seam_signal_bytes(const SeamSignal *s, int32_t n) {
     size_t rows = (size_t)n, most = (size_t)s->stretches * s->channels, f = sizeof(float);
     return seam_arena_bytes(most, sizeof(SeamSignalQuery)) + seam_arena_bytes(most, 1) + seam_arena_bytes(most * Q, f) +
-           3 * seam_arena_bytes(rows * s->dim, f) + 2 * seam_arena_bytes(rows, f) + seam_arena_bytes((rows + most) * PHI, f) + 2 * seam_arena_bytes(most * s->dim, f) +
-           2 * seam_arena_bytes(most * rows, f) + seam_adapter_bytes(&s->adapter, n, false);
+           3 * seam_arena_bytes(rows * s->dim, f) + 2 * seam_arena_bytes(rows, f) + seam_arena_bytes((rows + most) * PHI, f) +
+           2 * seam_arena_bytes(most * s->dim, f) + 2 * seam_arena_bytes(most * rows, f) + seam_adapter_bytes(&s->adapter, n, false);
 }
 
 double seam_signal_loss(const SeamSignal *s, int32_t n, const SeamSignalQuery *query, const float *logits, const float *truth, double scale, float *dlogits) {

@@ -44,8 +44,9 @@ typedef struct {
 
 void seam_signal_declare(SeamSignal *s, SeamParams *params, const SeamConfig *config, int32_t task);
 
-// What is missing in a window, by stretch, then channel: what of the sensor's grid has no token among `tokens`, the n of window number `window`. query [stretches * channels].
-// None where the sensor has no token at all, and where compression has merged some of it: then a token's time no longer says which stretches there were.
+// What is missing in a window, by stretch, then channel: what of the sensor's grid has no token among `tokens`, the n of window number `window`. query
+// [stretches * channels]. None where the sensor has no token at all, and where compression has merged some of it: then a token's time no longer says which
+// stretches there were.
 SeamStatus seam_signal_missing(const SeamSignal *s, SeamRun *run, const SeamTokens *tokens, int32_t window, SeamSignalQuery *query, int32_t *n);
 
 // tokens: one fused sequence a window. query [n], by rising window. *logits [n, 3] in the arena; an empty window gives the bias.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// What each generative head learns from: of a forecast, what came next; of a signal, what was hidden of it; of a text, sentences that the grammar makes of drawn facts.
+// What each generative head learns from: of a forecast, what came next; of a signal, what was hidden of it; of a text, sentences that the grammar makes of
+// drawn facts.
 #include "core/train/generate.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Gaps are drawn run by run until enough is hidden: each begins anywhere, is 1 + r^2 S / 2 stretches long (S: of the window; r: even from 0 to 1, so that short ones are more) and takes
-// half of the time one channel, else all of them.
+// Gaps are drawn run by run until enough is hidden: each begins anywhere, is 1 + r^2 S / 2 stretches long (S: of the window; r: even from 0 to 1, so that
+// short ones are more) and takes half of the time one channel, else all of them.
 #include "core/train/hide.h"
 
 #include <math.h>

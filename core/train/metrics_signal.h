@@ -16,8 +16,8 @@ typedef struct {
     double squares, squares_line, squares_mean; // of the errors of the median, of the line, of the mean
 } SeamSignalSums;
 
-// level: of a channel's stretches in a window, `step` values apart, NaN where there is none. The line between the nearest ones before and after `at` (beyond the first and the last one
-// that one's level), and the mean of all. NaN where there is no stretch at all.
+// level: of a channel's stretches in a window, `step` values apart, NaN where there is none. The line between the nearest ones before and after `at`
+// (beyond the first and the last one that one's level), and the mean of all. NaN where there is no stretch at all.
 double seam_signal_line(const float *level, int32_t stretches, int32_t step, int32_t at);
 double seam_signal_mean(const float *level, int32_t stretches, int32_t step);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// The head that tells what gaps hide against the twin in PyTorch (tests/reference/generate_signal.py): outputs, loss, and the gradients of tokens and parameters.
+// The head that tells what gaps hide against the twin in PyTorch (tests/reference/generate_signal.py): outputs, loss, and the gradients of tokens and
+// parameters.
 #include <glib.h>
 #include <string.h>
 

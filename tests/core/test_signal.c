@@ -145,7 +145,8 @@ static void test_hide_together(void) {
     Fixture f;
     setup(&f);
     f.recipe->config.modality[SENSORS].sensor.together = true;
-    f.data->record[0].stream[SENSORS].x[RATE * CHANNELS] = f.data->record[0].stream[SENSORS].x[(RATE + 1) * CHANNELS] = NAN; // the first stretch of the first channel
+    float *x = f.data->record[0].stream[SENSORS].x + RATE * CHANNELS;
+    x[0] = x[CHANNELS] = NAN; // the first stretch of the first channel
     SeamBatch *batch = hide(&f, 1, 3);
     int32_t known = 0, missing = 0;
     for (int32_t s = 0; s < STRETCHES; s++) {
@@ -183,7 +184,8 @@ static void test_missing(const void *data) {
     const SeamSignal *task = &model->task[0].generate.signal;
     SeamBatch *batch = hide(&f, 0.4, 2);
     GArray *hidden = batch->part[SENSORS].hidden;
-    g_assert_cmpint(seam_model_embed_windows(model, &run, SENSORS, 1, (const SeamSensorWindow *)(const void *)batch->part[SENSORS].sensor->data, &tokens, NULL), ==, SEAM_OK);
+    const SeamSensorWindow *window = &g_array_index(batch->part[SENSORS].sensor, SeamSensorWindow, 0);
+    g_assert_cmpint(seam_model_embed_windows(model, &run, SENSORS, 1, window, &tokens, NULL), ==, SEAM_OK);
     g_assert_cmpint(seam_signal_missing(task, &run, &tokens, 0, query, &n), ==, SEAM_OK);
     g_assert_cmpint(n, >, 0);
     g_assert_cmpmem(query, n * sizeof *query, hidden->data, hidden->len * sizeof *query);
@@ -239,8 +241,8 @@ static void check_results(const Fixture *f, const SeamModel *model, const SeamCa
     g_autofree SeamWindowResult *last = g_new0(SeamWindowResult, 1);
     SeamRecord *record = &f->data->record[1];
     float *x = record->stream[SENSORS].x + (RATE + 3 * PATCH) * CHANNELS, was[2] = {(x[0] + x[2]) / 2, (x[4] + x[6]) / 2};
-    SeamEvaluateOptions options = {.model = model, .kernels = seam_kernels_cpu(), .calibration = calibration, .weld = SEAM_WELD_OPTIONS_DEFAULT, .tasks = UINT32_MAX,
-                                   .window = remember, .user = last};
+    SeamEvaluateOptions options = {.model = model, .kernels = seam_kernels_cpu(), .calibration = calibration, .weld = SEAM_WELD_OPTIONS_DEFAULT,
+                                   .tasks = UINT32_MAX, .window = remember, .user = last};
     SeamEvaluator *e = seam_evaluator_new(&options, &error);
     g_assert_no_error(error);
     g_assert_true(seam_evaluate_window(e, record, 1, &(uint32_t){3}, 1, &error));
@@ -274,13 +276,15 @@ static void test_learns(void) {
     SeamModel *model = seam_train(f.recipe, &f.recipe->config, f.data, f.part, seam_kernels_cpu(), &(SeamTrainRun){0}, &error);
     g_assert_no_error(error);
     SeamCalibration *calibration = seam_calibration_new();
-    SeamEvaluateOptions options = {.model = model, .kernels = seam_kernels_cpu(), .calibration = calibration, .weld = SEAM_WELD_OPTIONS_DEFAULT, .tasks = UINT32_MAX};
+    SeamEvaluateOptions options = {.model = model, .kernels = seam_kernels_cpu(), .calibration = calibration, .weld = SEAM_WELD_OPTIONS_DEFAULT,
+                                   .tasks = UINT32_MAX};
     SeamEvaluateWhat what = {.part = f.part, .which = SEAM_PART_VALIDATION, .only = UINT32_MAX, .recall = 1};
     g_assert_true(seam_evaluate(&options, f.data, &what, e, &error));
     g_assert_no_error(error);
     const SeamSignalSums *s = &e->signal;
     double ours = seam_signal_rmse(s, s->squares), line = seam_signal_rmse(s, s->squares_line), mean = seam_signal_rmse(s, s->squares_mean);
-    g_test_message("%d: pinball %g, coverage %g, rmse %g, line %g, mean %g", (int)s->told.n, seam_forecast_mean_pinball(&s->told), seam_forecast_coverage(&s->told), ours, line, mean);
+    g_test_message("%d: pinball %g, coverage %g, rmse %g, line %g, mean %g", (int)s->told.n, seam_forecast_mean_pinball(&s->told),
+                   seam_forecast_coverage(&s->told), ours, line, mean);
     g_assert_cmpfloat(ours, <, 0.5 * fmin(line, mean));
     JsonObject *printed = seam_evaluation_print(e, &model->config);
     g_assert_cmpfloat_with_epsilon(json_object_get_double_member(printed, "signal_rmse_line"), line, 1e-9);

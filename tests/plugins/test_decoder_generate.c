@@ -41,13 +41,14 @@ static bool lies_in(int gap, int stretch, int channel)
 static GstBuffer *fused(const SeamModel *model, int window, int gap, float level)
 {
     int missing = 2 * __builtin_popcount((unsigned)gap), n = 0;
-    GstBuffer *buffer = test_tokens_new(&model->config, SEAM_STAGE_FUSED, TEST_SENSORS, 1, STRETCHES * CHANNELS - missing + 4, window * TEST_WINDOW, TEST_WINDOW,
-                                        level, (uint64_t)window);
+    GstBuffer *buffer = test_tokens_new(&model->config, SEAM_STAGE_FUSED, TEST_SENSORS, 1, STRETCHES * CHANNELS - missing + 4, window * TEST_WINDOW,
+                                        TEST_WINDOW, level, (uint64_t)window);
     GstSeamTokensMeta *meta = gst_buffer_get_seam_tokens_meta(buffer);
     for (int s = 0; s < STRETCHES; s++)
         for (int c = 0; c < CHANNELS; c++)
             if (!lies_in(gap, s, c))
-                meta->tokens.place[n++] = (SeamPlace){.t = (float)(0.1 * (s + 0.5)), .channel = (uint16_t)c, .modality = TEST_SENSORS, .domain = SEAM_DOMAIN_TIME};
+                meta->tokens.place[n++] = (SeamPlace){.t = (float)(0.1 * (s + 0.5)), .channel = (uint16_t)c, .modality = TEST_SENSORS,
+                                                      .domain = SEAM_DOMAIN_TIME};
     for (; n < meta->tokens.n; n++)
         meta->tokens.place[n].modality = TEST_SOUND;
     meta->present = 1 << TEST_SENSORS | 1 << TEST_SOUND;
@@ -186,7 +187,8 @@ static void test_finding(Fixture *f, gconstpointer data)
 // Samples without a voltage from 0.2 s to 0.3 s: the window tells that stretch, and the next one none.
 static void test_stream(void)
 {
-    g_autofree char *line = g_strdup_printf("appsrc name=a format=time caps=audio/x-raw,format=F32LE,layout=interleaved,rate=100,channels=2,channel-mask=(bitmask)0 "
+    g_autofree char *line = g_strdup_printf("appsrc name=a format=time "
+                                            "caps=audio/x-raw,format=F32LE,layout=interleaved,rate=100,channels=2,channel-mask=(bitmask)0 "
                                             "! seamsensorembed model=%s ! seamencoder model=%s ! seamfusion model=%s ! seamdecoder model=%s ! fakesink",
                                             bundle, bundle, bundle, bundle);
     g_autoptr(GError) error = NULL;

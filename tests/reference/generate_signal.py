@@ -52,7 +52,8 @@ def make():
     truth = golden.single(2 * random.standard_normal(len(QUERIES)))
     logits, loss = signal(x, time, size, p, truth)
     loss.backward()
-    out = {"x": x, "time": time, "size": size, "truth": truth, "logits": logits, "loss": loss.reshape(1), "dx": x.grad, **p, **{"grad." + name: value.grad for name, value in p.items()}}
+    out = {"x": x, "time": time, "size": size, "truth": truth, "logits": logits, "loss": loss.reshape(1), "dx": x.grad, **p,
+           **{"grad." + name: value.grad for name, value in p.items()}}
     return {name: numpy.ascontiguousarray(value.detach().numpy().astype(numpy.float32)) for name, value in out.items()}
 
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// The generative heads on made-up welds: a forecast against saying that things stay as they are, gaps filled against a line over them, and findings in words: how many are true at once, and
-// how many are written a second. It trains two small models (about two minutes); what it measures is of welds that they have not seen.
+// The generative heads on made-up welds: a forecast against saying that things stay as they are, gaps filled against a line over them, and findings in
+// words: how many are true at once, and how many are written a second. It trains two small models (about two minutes); what it measures is of welds that
+// they have not seen.
 #include <math.h>
 #include <string.h>
 
@@ -120,8 +121,9 @@ static void report_signal(Ablation *a, const SignalTotals *s) {
     ablation_key(a, "signal.interpolation", s->line.pinball);
     ablation_key(a, "signal.pinball_without_sound", s->without_sound.pinball);
     ablation_key(a, "signal.coverage", s->decoder.coverage);
-    ablation_finding(a, "Of %d stretches that gaps hide in sensors, the decoder's pinball loss is %.3f (%.3f where it does not hear the sound that tells what both channels hide), that of a line "
-                     "over the gap %.3f; %.0f %% lie within its outer quantiles.", (int)s->n, s->decoder.pinball, s->without_sound.pinball, s->line.pinball, 100 * s->decoder.coverage);
+    ablation_finding(a, "Of %d stretches that gaps hide in sensors, the decoder's pinball loss is %.3f (%.3f where it does not hear the sound that tells "
+                     "what both channels hide), that of a line over the gap %.3f; %.0f %% lie within its outer quantiles.",
+                     (int)s->n, s->decoder.pinball, s->without_sound.pinball, s->line.pinball, 100 * s->decoder.coverage);
     ablation_table(a, "Gaps", "filled by", "pinball loss", "coverage", "RMSE", NULL);
     ablation_row(a, "sddd", "the decoder", s->decoder.pinball, s->decoder.coverage, s->decoder.rmse);
     ablation_row(a, "sddd", "the decoder, without the sound", s->without_sound.pinball, s->without_sound.coverage, s->without_sound.rmse);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Filling gaps on made-up welds: current and voltage drift slowly and jump from stretch to stretch, the voltage against the current; the loudness of the sound follows the jumps. A gap of
-// one channel can be read from the other one, a gap of both from the sound alone; a line over the gap knows the drift. The plain ways get quantiles, too: those of their errors in the
-// training part.
+// Filling gaps on made-up welds: current and voltage drift slowly and jump from stretch to stretch, the voltage against the current; the loudness of the
+// sound follows the jumps. A gap of one channel can be read from the other one, a gap of both from the sound alone; a line over the gap knows the drift.
+// The plain ways get quantiles, too: those of their errors in the training part.
 #include "tests/bench/ablation/generate_signal.h"
 
 #include <math.h>
@@ -21,7 +21,8 @@ static const char recipe_text[] =
     "\"router_rank\":4,\"mixer\":\"global\",\"fusion_layers\":1,\"fusion_neighbours\":2,\"fusion_width\":32,\"modalities\":["
     "{\"name\":\"sensors\",\"front\":\"sensor\",\"channels\":2,\"rate\":32,\"patch\":4,\"time_bins\":2,\"fft\":0,\"bands\":0,\"arc_channel\":0},"
     "{\"name\":\"sound\",\"front\":\"sensor\",\"channels\":1,\"rate\":256,\"patch\":32,\"time_bins\":2,\"fft\":0,\"bands\":0,\"arc_channel\":-1}],"
-    "\"classes\":[\"good\",\"porosity\"],\"tasks\":[{\"name\":\"fill\",\"kind\":\"generate\",\"rank\":4,\"what\":\"signal\",\"modality\":\"sensors\",\"mask\":0.3}]},"
+    "\"classes\":[\"good\",\"porosity\"],\"tasks\":[{\"name\":\"fill\",\"kind\":\"generate\",\"rank\":4,\"what\":"
+    "\"signal\",\"modality\":\"sensors\",\"mask\":0.3}]},"
     "\"augment\":{\"gain\":0,\"sensor_noise\":0,\"time_shift\":0,\"channel_dropout\":0,\"modality_dropout\":0.2,\"alone\":0},"
     "\"train\":{\"steps\":6000,\"batch\":16,\"lr\":0.003,\"warmup\":100,\"ema\":0.98,\"seed\":3}}";
 
@@ -56,7 +57,8 @@ static void gather(void *user, const SeamSignalTold *told) {
 static GArray *told_of(const SeamModel *model, const SeamDataset *data, const SeamPart *part, SeamPart which, uint32_t only, GError **error) {
     GArray *told = g_array_new(FALSE, FALSE, sizeof(SeamSignalTold));
     SeamCalibration *calibration = seam_calibration_new();
-    SeamEvaluateOptions options = {.model = model, .kernels = seam_kernels_cpu(), .calibration = calibration, .weld = SEAM_WELD_OPTIONS_DEFAULT, .tasks = UINT32_MAX};
+    SeamEvaluateOptions options = {.model = model, .kernels = seam_kernels_cpu(), .calibration = calibration, .weld = SEAM_WELD_OPTIONS_DEFAULT,
+                                   .tasks = UINT32_MAX};
     bool ok = seam_evaluate_signals(&options, data, &(SeamEvaluateWhat){.part = part, .which = which, .only = only}, gather, told, error);
     seam_calibration_free(calibration);
     if (!ok)
