@@ -34,6 +34,11 @@ void seam_carry_clear(SeamCarry *carry) {
     *carry = (SeamCarry){0};
 }
 
+void seam_carry_copy(const SeamCarry *from, SeamCarry *to) {
+    if (from->memory)
+        memcpy(to->memory, from->memory, from->size * sizeof(float));
+}
+
 void seam_carry_reset(SeamCarry *carry) {
     if (carry->memory)
         memset(carry->memory, 0, carry->size * sizeof(float));

@@ -15,5 +15,7 @@ typedef struct {
 // A stream that starts; for a model without scan layers there is nothing to carry. False with an error when memory is short.
 bool seam_carry_init(SeamCarry *carry, const SeamConfig *config, GError **error);
 void seam_carry_clear(SeamCarry *carry);
+// Of two for the same configuration.
+void seam_carry_copy(const SeamCarry *from, SeamCarry *to);
 // The stream starts anew.
 void seam_carry_reset(SeamCarry *carry);

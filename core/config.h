@@ -173,6 +173,9 @@ bool seam_config_validate(const SeamConfig *config, const char *where, GError **
 // Fills the sizes of a preset ("nano", "small", "base", "full"); modalities, classes and tasks stay empty.
 bool seam_config_preset(SeamConfig *config, const char *name, GError **error);
 
+// Whether what a window says depends on those before it in its stream: there is a memory bank or a scan.
+bool seam_config_carries(const SeamConfig *config);
+
 // Index of a modality, class or task by name, or -1.
 int32_t seam_config_modality(const SeamConfig *config, const char *name);
 // The first modality with that front end, or -1.

@@ -101,6 +101,10 @@ bool seam_config_has_mixer(const SeamConfig *config, SeamMixer mixer) {
     return has;
 }
 
+bool seam_config_carries(const SeamConfig *config) {
+    return config->bank_slots > 0 || seam_config_has_mixer(config, SEAM_MIXER_SCAN);
+}
+
 static bool has_task(const SeamConfig *c, SeamTaskKind kind) {
     bool has = false;
     for (int32_t t = 0; t < c->n_tasks; t++)

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/text_chunks.h"
 #include "core/error.h"
 #include "core/model_exit.h"
 
@@ -401,7 +400,7 @@ size_t seam_model_encode_bytes(const SeamModel *model, int32_t tokens, bool trai
         if (seam_encoder_sees_locally(&model->encoder[l]))
             pattern = seam_pattern_local_bytes(&model->config, tokens);
     }
-    size_t joined = seam_config_has_mixer(&model->config, SEAM_MIXER_SCAN) ? seam_text_chunks_join_bytes(tokens) : 0;
+    size_t joined = seam_config_has_mixer(&model->config, SEAM_MIXER_SCAN) ? seam_pattern_streams_bytes(tokens) : 0;
     return kept + scratch + pattern + joined + (train ? 0 : seam_model_leaving_bytes(model, tokens));
 }
 
@@ -491,15 +490,16 @@ SeamStatus seam_model_encode_layers(const SeamModel *model, SeamRun *run, int32_
                                     int32_t last, SeamTokens *tokens, float *use, SeamCarry *carry,
                                     SeamEncoderSaved *saved) {
     size_t mark = seam_arena_mark(run->arena);
-    SeamPattern dense = seam_pattern_dense(tokens), joined = dense, local = {0};
-    SEAM_TRY(seam_text_chunks_join(tokens, run->arena, &joined));
+    SeamPattern dense = seam_pattern_dense(tokens), local = {0}, stream = {0};
     for (int32_t l = first; l <= last; l++) {
         bool is_local = seam_encoder_sees_locally(&model->encoder[l]);
+        bool is_scan = model->config.mixer[l] == SEAM_MIXER_SCAN;
         if (is_local && !local.key_start) // one pattern for all local layers
             SEAM_TRY(seam_pattern_local(&model->config, run->arena, tokens, &local));
-        bool scans = model->encoder[l].mixer == SEAM_MIXER_SCAN;
+        if (is_scan && !stream.seq_start)
+            SEAM_TRY(seam_pattern_streams(run->arena, tokens, &stream));
         SEAM_TRY(seam_encoder_forward(&model->encoder[l], run,
-                                      is_local ? &local : scans ? &joined : &dense,
+                                      is_local ? &local : is_scan ? &stream : &dense,
                                       carry ? carry->state[l] : NULL, tokens->x, use,
                                       saved ? &saved[l - first] : NULL));
     }

@@ -5,25 +5,6 @@
 
 #include <string.h>
 
-SeamStatus seam_text_chunks_join(const SeamTokens *tokens, SeamArena *arena, SeamPattern *pattern) {
-    if (!tokens->seq_more)
-        return SEAM_OK;
-    int32_t seqs = 0, *start = SEAM_NEW(arena, int32_t, tokens->n + 1);
-    if (!start)
-        return SEAM_NO_MEMORY;
-    start[0] = 0;
-    for (int32_t s = 0; s < tokens->seqs; s++) {
-        int32_t end = tokens->seq_start[s + 1];
-        if (end > start[seqs] && (!tokens->seq_more[s] || end == tokens->n)) // empty ones are nothing to a scan
-            start[++seqs] = end;
-    }
-    pattern->seqs = seqs;
-    pattern->seq_start = start;
-    return SEAM_OK;
-}
-
-size_t seam_text_chunks_join_bytes(int32_t tokens) { return seam_arena_bytes((size_t)tokens + 1, sizeof(int32_t)); }
-
 static void move_row(SeamTokens *t, int32_t to, int32_t from) {
     memmove(t->x + (size_t)to * t->dim, t->x + (size_t)from * t->dim, (size_t)t->dim * sizeof *t->x);
     t->place[to] = t->place[from];

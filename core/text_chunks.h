@@ -7,10 +7,6 @@
 
 #include "core/layers/pattern.h"
 
-// What a layer that scans sees: *pattern, of the same tokens, with the chunks of each text as one sequence; unchanged where nothing is joined.
-SeamStatus seam_text_chunks_join(const SeamTokens *tokens, SeamArena *arena, SeamPattern *pattern);
-size_t seam_text_chunks_join_bytes(int32_t tokens); // of arena
-
 // Leaves of each text the last chunk, in place but for seq_start, which becomes a new one: the other sequences become empty, and seq_more NULL.
 // *row: [tokens->n, as it is then] in the arena, the row in which each token was; NULL where nothing was joined.
 SeamStatus seam_text_chunks_keep_last(SeamArena *arena, SeamTokens *tokens, int32_t **row);

@@ -34,6 +34,7 @@ typedef struct {
     double *seq_time;   // [seqs] running time of each sequence's start, seconds
     SeamPlace *place;   // [n]
     float *size;        // [n] how many tokens each stands for, or NULL: one each (core/layers/merge.h)
+    uint8_t *seq_follows; // [seqs] 1: goes on in its stream where the sequence before it ended, so that a scan carries its state; NULL: none does
     uint8_t *seq_left;  // [seqs] 1: left the encoder at an exit head, no later layer touches it; NULL: none has
     uint8_t *seq_more;  // [seqs] 1: a chunk of a text that goes on in the next sequence (core/text_chunks.h); NULL: none does
 } SeamTokens;

@@ -40,6 +40,24 @@ bool seam_bank_init(SeamBank *bank, const SeamConfig *config) {
     return done;
 }
 
+SeamStatus seam_bank_init_in(SeamBank *bank, const SeamConfig *config, SeamArena *arena) {
+    *bank = (SeamBank){.dim = config->dim,
+                       .slots = config->bank_slots,
+                       .x = SEAM_NEW(arena, float, (size_t)config->bank_slots * config->dim),
+                       .mass = SEAM_NEW(arena, float, config->bank_slots),
+                       .number = SEAM_NEW(arena, int64_t, config->bank_slots)};
+    return bank->x && bank->mass && bank->number ? SEAM_OK : SEAM_NO_MEMORY;
+}
+
+void seam_bank_copy(const SeamBank *from, SeamBank *to) {
+    size_t filled = (size_t)from->filled;
+    memcpy(to->x, from->x, filled * (size_t)from->dim * sizeof *to->x);
+    memcpy(to->mass, from->mass, filled * sizeof *to->mass);
+    memcpy(to->number, from->number, filled * sizeof *to->number);
+    to->filled = from->filled;
+    to->written = from->written;
+}
+
 void seam_bank_reset(SeamBank *bank) {
     bank->filled = 0;
     bank->written = 0;

@@ -44,6 +44,9 @@ typedef struct {
 } SeamBankSaved;
 
 bool seam_bank_init(SeamBank *bank, const SeamConfig *config); // false: no memory
+// The same in memory of the arena, which must not be cleared.
+SeamStatus seam_bank_init_in(SeamBank *bank, const SeamConfig *config, SeamArena *arena);
+void seam_bank_copy(const SeamBank *from, SeamBank *to);       // of two for the same configuration
 void seam_bank_reset(SeamBank *bank);                          // forgets everything
 void seam_bank_clear(SeamBank *bank);                          // gives the memory back
 

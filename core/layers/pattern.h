@@ -18,6 +18,9 @@ typedef struct {
 } SeamPattern;
 
 SeamPattern seam_pattern_dense(const SeamTokens *tokens);
+// The same, but sequences that follow each other in a stream (tokens->seq_follows), and the chunks of a text (seq_more), are one: what a layer that scans sees.
+SeamStatus seam_pattern_streams(SeamArena *arena, const SeamTokens *tokens, SeamPattern *out);
+size_t seam_pattern_streams_bytes(int32_t n); // of arena
 
 // Tokens at most config->local_radius apart: cells each way in a picture (Chebyshev distance),
 // stretches in a sensor stream over all its channels and domains, words in a text. Summary tokens

@@ -32,6 +32,7 @@ SeamBatch *seam_batch_new(const SeamConfig *config, int32_t capacity, GError **e
     b->capacity = capacity;
     b->time = g_new0(double, capacity);
     b->label = g_new0(int32_t, capacity);
+    b->stream = g_new0(int32_t, capacity);
     b->remaining = g_new0(double, capacity);
     for (int32_t m = 0; m < config->n_modalities; m++) {
         SeamBatchPart *p = &b->part[m];
@@ -49,7 +50,7 @@ SeamBatch *seam_batch_new(const SeamConfig *config, int32_t capacity, GError **e
             ok = make_ahead(config, m, capacity, p) && ok;
     }
     if (!ok) {
-        g_set_error(error, SEAM_ERROR, SEAM_ERROR_MEMORY, "no memory for a batch of %d windows; lower \"batch\"", capacity);
+        g_set_error(error, SEAM_ERROR, SEAM_ERROR_MEMORY, "no memory for a batch of %d windows; lower \"batch\" or \"chunks\"", capacity);
         g_clear_pointer(&b, seam_batch_free);
     }
     return b;
@@ -74,6 +75,7 @@ void seam_batch_free(SeamBatch *batch) {
     }
     g_free(batch->time);
     g_free(batch->label);
+    g_free(batch->stream);
     g_free(batch->remaining);
     g_free(batch);
 }
@@ -249,6 +251,7 @@ uint32_t seam_batch_add(SeamBatch *batch, const SeamRecord *record, double start
     if (random)
         present = seam_augment_modalities(augment, random, present);
     batch->time[batch->windows] = start;
+    batch->stream[batch->windows] = -1;
     batch->label[batch->windows] = seam_batch_label(config, record, start, present);
     batch->remaining[batch->windows] = record->has_remaining ? record->remaining + record->arc_end - span.end : NAN;
     for (int32_t m = 0; m < config->n_modalities; m++) {

@@ -37,6 +37,7 @@ typedef struct {
     int32_t windows, capacity;
     double *time;      // [windows] their starts
     int32_t *label;    // [windows] class, -1: not known
+    int32_t *stream;   // [windows] which stream each is part of, whose windows stand side by side in their order; -1: it is alone
     double *remaining; // [windows] seconds of life after the window's end, NaN: not known
     SeamBatchPart part[SEAM_MAX_MODALITIES];
     struct SeamExitLesson *exit; // of a training that teaches exit heads (exits.h), borrowed; else NULL

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // Evaluation. Windows go through the encoder one at a time, so that the share of each expert is that of the window; the encoded sequences are fused and decided
-// once for each subset of modalities that is asked for.
+// once for each subset of modalities that is asked for. A model that carries something from window to window meets a recording as the pipeline does, from its beginning
+// on: what lies before the first window that is judged is run through it all the same, once a subset, for each subset is a stream of its own.
 #include "core/train/evaluate.h"
 
 #include <math.h>
@@ -11,6 +12,7 @@
 #include "core/train/ahead.h"
 #include "core/train/evaluate_signal.h"
 #include "core/train/pass.h"
+#include "core/train/past.h"
 
 static const uint64_t bootstrap_seed = 1;
 static const size_t first_arena = (size_t)32 << 20, largest_arena = (size_t)8 << 30;
@@ -23,6 +25,9 @@ struct SeamEvaluator {
     uint32_t use[SEAM_MAX_SUBSETS]; // modalities of the subset that the window has
     float expert_use[SEAM_MAX_EXPERTS];
     double arc_start, arc_end; // of the record; NaN: no arc was seen
+    bool carries;              // the model knows more than one window
+    SeamPast past, before;     // now, and before the window that is judged now
+    bool judged;               // this window is; else it is only heard
 };
 
 SeamEvaluator *seam_evaluator_new(const SeamEvaluateOptions *options, GError **error) {
@@ -31,9 +36,12 @@ SeamEvaluator *seam_evaluator_new(const SeamEvaluateOptions *options, GError **e
     if (!seam_arena_init(&e->arena, first_arena)) {
         g_set_error(error, SEAM_ERROR, SEAM_ERROR_MEMORY, "no memory for the evaluation's arena");
         g_clear_pointer(&e, g_free);
-    } else if (!(e->batch = seam_batch_new(&options->model->config, 1, error))) {
-        g_clear_pointer(&e, seam_evaluator_free);
+        return NULL;
     }
+    e->carries = seam_config_carries(&options->model->config);
+    if (!(e->batch = seam_batch_new(&options->model->config, 1, error)) || !seam_past_init(&e->past, &options->model->config, error) ||
+        !seam_past_init(&e->before, &options->model->config, error))
+        g_clear_pointer(&e, seam_evaluator_free);
     return e;
 }
 
@@ -41,23 +49,34 @@ void seam_evaluator_free(SeamEvaluator *e) {
     if (!e)
         return;
     seam_batch_free(e->batch);
+    seam_past_clear(&e->past);
+    seam_past_clear(&e->before);
     seam_arena_clear(&e->arena);
     g_free(e);
 }
 
 // ---- one window ----------------------------------------------------------------------------------------------------------------
 
+static SeamStatus judge_subset(SeamEvaluator *e, SeamRun *run, const SeamTokens *fused, int32_t i, uint32_t expected) {
+    const SeamEvaluateOptions *o = &e->options;
+    SEAM_TRY(seam_decide(o->model, run, fused, 0, o->tasks, expected, e->expert_use, &e->result[i]));
+    e->result[i].effort = seam_calibration_effort(o->calibration, o->effort);
+    e->result[i].arc_on = e->arc_start < e->result[i].time + e->result[i].duration && e->arc_end >= e->result[i].time;
+    seam_conformal_interval(o->calibration, &o->model->config, &e->result[i]);
+    if (o->window)
+        o->window(o->user, i, fused, &e->result[i]);
+    return SEAM_OK;
+}
+
 static SeamStatus decide_subset(SeamEvaluator *e, SeamRun *run, const SeamPass *pass, int32_t i, uint32_t expected) {
     const SeamEvaluateOptions *o = &e->options;
     SeamTokens fused;
     size_t mark = seam_arena_mark(run->arena);
     SEAM_TRY(seam_pass_fuse_some(o->model, run, e->batch, pass, e->use[i], &fused));
-    SEAM_TRY(seam_decide(o->model, run, &fused, 0, o->tasks, expected, e->expert_use, &e->result[i]));
-    e->result[i].effort = seam_calibration_effort(o->calibration, o->effort);
-    e->result[i].arc_on = e->arc_start < e->result[i].time + e->result[i].duration && e->arc_end >= e->result[i].time;
-    seam_conformal_interval(o->calibration, &o->model->config, &e->result[i]);
-    if (o->window)
-        o->window(o->user, i, &fused, &e->result[i]);
+    if (e->past.banks > 0)
+        SEAM_TRY(seam_model_remember(o->model, run, &e->past.bank[i], &fused, NULL));
+    if (e->judged)
+        SEAM_TRY(judge_subset(e, run, &fused, i, expected));
     seam_arena_release(run->arena, mark);
     return SEAM_OK;
 }
@@ -67,7 +86,10 @@ static SeamStatus decide_window(SeamEvaluator *e, const uint32_t *subset, int32_
     SeamPass pass;
     seam_arena_release(&e->arena, 0);
     memset(e->expert_use, 0, sizeof e->expert_use);
-    SEAM_TRY(seam_pass_encode(e->options.model, &run, e->batch, false, e->expert_use, &pass));
+    if (e->past.carry[0].memory)
+        SEAM_TRY(seam_pass_encode_stream(e->options.model, &run, e->batch, e->past.carry, e->expert_use, &pass));
+    else
+        SEAM_TRY(seam_pass_encode(e->options.model, &run, e->batch, false, e->expert_use, &pass));
     double all = 0;
     for (int32_t i = 0; i < e->options.model->config.experts; i++)
         all += e->expert_use[i];
@@ -81,7 +103,8 @@ static SeamStatus decide_window(SeamEvaluator *e, const uint32_t *subset, int32_
     return SEAM_OK;
 }
 
-bool seam_evaluate_window(SeamEvaluator *e, const SeamRecord *record, double start, const uint32_t *subset, int32_t n, GError **error) {
+// The next window of the recording. One that does not fit the memory is run again, from what was known before it.
+static bool run_window(SeamEvaluator *e, const SeamRecord *record, double start, const uint32_t *subset, int32_t n, GError **error) {
     uint32_t all = 0;
     for (int32_t i = 0; i < n; i++)
         all |= subset[i];
@@ -92,11 +115,26 @@ bool seam_evaluate_window(SeamEvaluator *e, const SeamRecord *record, double sta
         return true;
     if (e->options.change)
         e->options.change(e->options.user, e->batch);
+    seam_past_copy(&e->past, &e->before);
     for (;;) {
         SeamStatus status = decide_window(e, subset, n, present, seam_record_present(record, &e->options.model->config));
         if (status != SEAM_NO_MEMORY || !seam_arena_grow(&e->arena, largest_arena))
             return seam_status_check(status, record->name, error);
+        seam_past_copy(&e->before, &e->past);
     }
+}
+
+// A recording begins, of which n subsets are judged.
+static bool begin(SeamEvaluator *e, int32_t n, GError **error) {
+    if (!seam_past_need(&e->past, n, error) || !seam_past_need(&e->before, n, error))
+        return false;
+    seam_past_reset(&e->past);
+    return true;
+}
+
+bool seam_evaluate_window(SeamEvaluator *e, const SeamRecord *record, double start, const uint32_t *subset, int32_t n, GError **error) {
+    e->judged = true;
+    return begin(e, n, error) && run_window(e, record, start, subset, n, error);
 }
 
 // ---- one recording -------------------------------------------------------------------------------------------------------------
@@ -142,16 +180,17 @@ void seam_evaluate_span(const SeamConfig *config, const SeamRecord *record, int6
 bool seam_evaluate_record(SeamEvaluator *e, const SeamRecord *record, const uint32_t *subset, int32_t n, SeamVerdict *verdict, GError **error) {
     double window = e->options.model->config.window;
     SeamWeldTracker *tracker[SEAM_MAX_SUBSETS];
-    bool ok = true, arc = has_arc(&e->options, record);
+    bool ok = begin(e, n, error), arc = has_arc(&e->options, record);
     e->arc_start = arc ? record->arc_start : NAN;
     e->arc_end = arc ? record->arc_end : NAN;
     for (int32_t i = 0; i < n; i++)
         tracker[i] = seam_evaluate_tracker(&e->options, record);
     int64_t first, end;
     seam_evaluate_span(&e->options.model->config, record, &first, &end);
-    for (int64_t k = first; ok && k < end; k++) {
-        ok = seam_evaluate_window(e, record, (double)k * window, subset, n, error);
-        for (int32_t i = 0; ok && i < n; i++)
+    for (int64_t k = e->carries ? 0 : first; ok && k < end; k++) {
+        e->judged = k >= first;
+        ok = run_window(e, record, (double)k * window, subset, n, error);
+        for (int32_t i = 0; ok && e->judged && i < n; i++)
             if (e->use[i])
                 seam_weld_tracker_window(tracker[i], &e->result[i]);
     }
@@ -396,111 +435,4 @@ bool seam_evaluate(const SeamEvaluateOptions *options, const SeamDataset *data, 
     g_free(lists.record_of_life);
     g_free(lists.judged);
     return ok;
-}
-
-// ---- printing ------------------------------------------------------------------------------------------------------------------
-
-static void put(JsonObject *o, const char *name, double value) {
-    if (isfinite(value))
-        json_object_set_double_member(o, name, value);
-}
-
-static void put_pixels(JsonObject *o, const SeamPixelFigures *p) {
-    if (p->masked == 0)
-        return;
-    put(o, "pixel_auroc", p->auroc);
-    put(o, "aupro", p->aupro);
-    put(o, "pixel_auroc_all", p->auroc_all);
-    put(o, "aupro_all", p->aupro_all);
-    json_object_set_int_member(o, "masked", p->masked);
-    json_object_set_int_member(o, "regions", p->regions);
-    if (!isfinite(p->auroc_interval[0]) || !isfinite(p->aupro_interval[0]))
-        return;
-    if (!json_object_has_member(o, "interval"))
-        json_object_set_object_member(o, "interval", json_object_new());
-    JsonObject *interval = json_object_get_object_member(o, "interval");
-    json_object_set_array_member(interval, "pixel_auroc", seam_interval_print((SeamInterval){p->auroc_interval[0], p->auroc_interval[1]}));
-    json_object_set_array_member(interval, "aupro", seam_interval_print((SeamInterval){p->aupro_interval[0], p->aupro_interval[1]}));
-}
-
-static JsonObject *decisions_object(const int32_t count[3]) {
-    JsonObject *o = json_object_new();
-    for (int32_t d = 0; d < 3; d++)
-        json_object_set_int_member(o, seam_decision_name((SeamDecision)d), count[d]);
-    return o;
-}
-
-static JsonObject *shares_object(const int32_t count[3], int32_t n) {
-    JsonObject *o = json_object_new();
-    for (int32_t d = 0; d < 3; d++)
-        put(o, seam_decision_name((SeamDecision)d), n > 0 ? (double)count[d] / n : NAN);
-    return o;
-}
-
-static JsonObject *promise_object(const SeamEvaluation *e) {
-    JsonObject *o = json_object_new(), *shares = json_object_new();
-    int32_t defective[3];
-    for (int32_t d = 0; d < 3; d++)
-        defective[d] = e->decisions[d] - e->decisions_good[d];
-    json_object_set_object_member(shares, "good", shares_object(e->decisions_good, e->good));
-    json_object_set_object_member(shares, "defect", shares_object(defective, e->defect));
-    json_object_set_object_member(o, "false_reject", seam_promise_print(&e->false_reject));
-    json_object_set_object_member(o, "miss", seam_promise_print(&e->miss));
-    json_object_set_object_member(o, "shares", shares);
-    return o;
-}
-
-static void put_classes(JsonObject *o, const SeamEvaluation *e, const SeamConfig *config) {
-    static const char *const binary[] = {"good", "defect"};
-    JsonObject *by_class = json_object_new();
-    JsonArray *confusion = json_array_new();
-    for (int32_t c = 0; c < e->classes; c++) {
-        JsonObject *one = json_object_new();
-        JsonArray *row = json_array_new();
-        put(one, "precision", e->by_class.precision[c]);
-        put(one, "recall", e->by_class.recall[c]);
-        put(one, "f1", e->by_class.f1[c]);
-        json_object_set_object_member(by_class, e->binary ? binary[c] : config->class_name[c], one);
-        for (int32_t k = 0; k < e->classes; k++)
-            json_array_add_int_element(row, e->confusion[c * e->classes + k]);
-        json_array_add_array_element(confusion, row);
-    }
-    json_object_set_object_member(o, "classes", by_class);
-    json_object_set_array_member(o, "confusion", confusion);
-}
-
-JsonObject *seam_evaluation_print(const SeamEvaluation *e, const SeamConfig *config) {
-    JsonObject *o = json_object_new();
-    put(o, "accuracy", e->by_class.accuracy);
-    put(o, "macro_f1", e->by_class.macro_f1);
-    put(o, "auroc", e->auroc);
-    put(o, "average_precision", e->average_precision);
-    put(o, "map50", e->map50);
-    put(o, "ece", e->ece);
-    put(o, "false_reject_rate", e->false_reject_rate);
-    put(o, "rmse", e->lives.rmse);
-    put(o, "score", e->lives.score);
-    put(o, "coverage", e->lives.coverage);
-    put(o, "interval_width", e->lives.interval_width);
-    put(o, "forecast_pinball", seam_forecast_mean_pinball(&e->forecast));
-    put(o, "forecast_coverage", seam_forecast_coverage(&e->forecast));
-    seam_evaluate_signals_print(&e->signal, o);
-    put(o, "finding_fluent", e->findings > 0 ? 1 - (double)e->findings_plain / e->findings : NAN);
-    put(o, "window_accuracy", e->windows > 0 ? (double)e->windows_right / e->windows : NAN);
-    JsonObject *interval = seam_intervals_print(e->interval);
-    if (interval)
-        json_object_set_object_member(o, "interval", interval);
-    json_object_set_object_member(o, "promise", promise_object(e));
-    put_pixels(o, &e->pixels);
-    json_object_set_int_member(o, "n", e->n);
-    json_object_set_int_member(o, "good", e->good);
-    json_object_set_int_member(o, "defect", e->defect);
-    json_object_set_int_member(o, "without_verdict", e->without_verdict);
-    json_object_set_boolean_member(o, "good_against_defect", e->binary);
-    if (e->effort != SEAM_EFFORT_FULL)
-        json_object_set_string_member(o, "effort", seam_effort_name(e->effort));
-    json_object_set_object_member(o, "decisions", decisions_object(e->decisions));
-    json_object_set_object_member(o, "decisions_good", decisions_object(e->decisions_good));
-    put_classes(o, e, config);
-    return o;
 }

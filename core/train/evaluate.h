@@ -41,7 +41,7 @@ typedef struct SeamEvaluator SeamEvaluator;
 SeamEvaluator *seam_evaluator_new(const SeamEvaluateOptions *options, GError **error);
 void seam_evaluator_free(SeamEvaluator *e);
 
-// One window: the results of those subsets of modalities of which it has anything go to options.window.
+// One window, as if a stream began with it: the results of those subsets of modalities of which it has anything go to options.window.
 bool seam_evaluate_window(SeamEvaluator *e, const SeamRecord *record, double start, const uint32_t *subset, int32_t n, GError **error);
 
 // The weld tracker that judges one record: its levels are given already; without an arc the file bounds the weld.
@@ -50,7 +50,7 @@ SeamWeldTracker *seam_evaluate_tracker(const SeamEvaluateOptions *options, const
 void seam_evaluate_close(SeamWeldTracker *t, double now, SeamVerdict *verdict);
 
 // One verdict for each subset of modalities (bits; sequences are encoded once and fused a subset). Of several arcs in a recording the one with the
-// highest score counts. verdict[i].windows == 0: nothing of that subset was in the recording.
+// highest score counts. A scan or a memory bank goes on from window to window, from the recording's beginning, for each subset by itself. verdict[i].windows == 0: nothing of that subset was in the recording.
 bool seam_evaluate_record(SeamEvaluator *e, const SeamRecord *record, const uint32_t *subset, int32_t n, SeamVerdict *verdict, GError **error);
 
 // Puts a verdict in words, where the model has a task for that.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // The stages of model.h in turn on a whole batch. Modalities are embedded apart, laid side by side, and encoded together: the encoder sees each sequence
-// alone, so this is the same as encoding them one by one, with larger products.
+// alone, so this is the same as encoding them one by one, with larger products. Where a scan goes on from window to window, the sequences of one modality of a stream,
+// which stand side by side, are one to it, and so gradients reach back through its state; a bank is passed through window by window.
 #include "core/train/pass.h"
 
 #include <string.h>
@@ -40,8 +41,8 @@ static void append_tokens(SeamTokens *to, int32_t n, int32_t seqs, const SeamTok
     int32_t first = part->seq_start[first_seq], tokens = part->seq_start[first_seq + part_seqs] - first;
     memcpy(to->x + (size_t)n * to->dim, part->x + (size_t)first * to->dim, (size_t)tokens * to->dim * sizeof(float));
     memcpy(to->place + n, part->place + first, (size_t)tokens * sizeof *to->place);
-    if (to->size)
-        memcpy(to->size + n, part->size + first, (size_t)tokens * sizeof *to->size);
+    for (int32_t i = 0; to->size && i < tokens; i++)
+        to->size[n + i] = part->size ? part->size[first + i] : 1;
     if (part->seq_more)
         memcpy(to->seq_more + seqs, part->seq_more + first_seq, (size_t)part_seqs);
     memcpy(to->seq_time + seqs, part->seq_time + first_seq, (size_t)part_seqs * sizeof *to->seq_time);
@@ -57,43 +58,131 @@ static void fill_windows(const SeamTokens *part, const int32_t *window, int32_t 
     }
 }
 
-SeamStatus seam_pass_encode(const SeamModel *model, SeamRun *run, const SeamBatch *batch, bool train, float *use, SeamPass *pass) {
-    const SeamConfig *config = &model->config;
-    SeamTokens part[SEAM_MAX_MODALITIES] = {0};
-    bool chunks = false;
-    memset(pass, 0, sizeof *pass);
-    for (int32_t m = 0; m < config->n_modalities; m++) {
-        if (batch->part[m].n > 0)
-            SEAM_TRY(embed_part(model, run, m, &batch->part[m], train, pass, &part[m]));
+static SeamStatus join_parts(SeamRun *run, const SeamBatch *batch, const SeamTokens *part, SeamPass *pass) {
+    int32_t modalities = batch->config->n_modalities;
+    bool sizes = false, chunks = false;
+    for (int32_t m = 0; m < modalities; m++) {
         pass->first[m + 1] = pass->first[m] + part[m].n;
         pass->first_seq[m + 1] = pass->first_seq[m] + part[m].seqs;
-        chunks = chunks || part[m].seq_more;
+        sizes |= part[m].size != NULL;
+        chunks |= part[m].seq_more != NULL;
     }
     memcpy(pass->embedded, pass->first, sizeof pass->first);
-    int32_t seqs = pass->first_seq[config->n_modalities];
-    SEAM_TRY(take_tokens(run, pass->first[config->n_modalities], config->dim, seqs, &pass->encoded));
-    pass->window_of = SEAM_NEW(run->arena, int32_t, seqs);
-    pass->encoded.seq_more = chunks ? SEAM_NEW0(run->arena, uint8_t, seqs) : NULL;
-    pass->encoder = train ? SEAM_NEW0(run->arena, SeamEncoderSaved, config->layers) : NULL;
-    if (!pass->window_of || (train && !pass->encoder) || (chunks && !pass->encoded.seq_more))
+    SEAM_TRY(take_tokens(run, pass->first[modalities], batch->config->dim, pass->first_seq[modalities], &pass->encoded));
+    pass->window_of = SEAM_NEW(run->arena, int32_t, pass->encoded.seqs);
+    pass->encoded.size = sizes ? SEAM_NEW(run->arena, float, pass->encoded.n) : NULL;
+    pass->encoded.seq_more = chunks ? SEAM_NEW0(run->arena, uint8_t, pass->encoded.seqs) : NULL;
+    if (!pass->window_of || (sizes && !pass->encoded.size) || (chunks && !pass->encoded.seq_more))
         return SEAM_NO_MEMORY;
-    for (int32_t m = 0; m < config->n_modalities; m++) {
+    for (int32_t m = 0; m < modalities; m++) {
         if (part[m].seqs == 0)
             continue;
         append_tokens(&pass->encoded, pass->first[m], pass->first_seq[m], &part[m], 0, part[m].seqs);
         fill_windows(&part[m], (const int32_t *)(const void *)batch->part[m].window->data, pass->window_of + pass->first_seq[m]);
     }
-    if (train && batch->exit)
-        return seam_exits_encode(model, run, batch, pass);
-    SEAM_TRY(seam_model_encode(model, run, 0, config->layers - 1, &pass->encoded, use, pass->encoder));
+    return SEAM_OK;
+}
+
+// Which sequences go on where the one before them ended. Where no window is part of a stream none does, nor do the pictures of a window.
+static SeamStatus find_followers(SeamRun *run, const SeamBatch *batch, SeamPass *pass) {
+    bool any = false;
+    for (int32_t w = 0; w < batch->windows; w++)
+        any |= batch->stream[w] >= 0;
+    if (!any)
+        return SEAM_OK;
+    uint8_t *follows = SEAM_NEW0(run->arena, uint8_t, pass->encoded.seqs);
+    if (!follows)
+        return SEAM_NO_MEMORY;
+    for (int32_t m = 0; m < batch->config->n_modalities; m++)
+        for (int32_t s = pass->first_seq[m] + 1; s < pass->first_seq[m + 1]; s++) {
+            int32_t stream = batch->stream[pass->window_of[s]];
+            follows[s] = stream >= 0 && stream == batch->stream[pass->window_of[s - 1]];
+        }
+    pass->encoded.seq_follows = follows;
+    return SEAM_OK;
+}
+
+// Of long texts the last chunk alone goes on.
+static SeamStatus keep_last_chunks(SeamRun *run, int32_t modalities, SeamPass *pass) {
     SEAM_TRY(seam_text_chunks_keep_last(run->arena, &pass->encoded, &pass->row));
-    for (int32_t m = 0; m < config->n_modalities; m++) // where merging or chunks have left some away
+    for (int32_t m = 0; m < modalities; m++) // where merging or chunks have left some away
         pass->first[m + 1] = pass->encoded.seq_start[pass->first_seq[m + 1]];
     return SEAM_OK;
 }
 
+SeamStatus seam_pass_encode(const SeamModel *model, SeamRun *run, const SeamBatch *batch, bool train, float *use, SeamPass *pass) {
+    const SeamConfig *config = &model->config;
+    SeamTokens part[SEAM_MAX_MODALITIES] = {0};
+    memset(pass, 0, sizeof *pass);
+    for (int32_t m = 0; m < config->n_modalities; m++)
+        if (batch->part[m].n > 0)
+            SEAM_TRY(embed_part(model, run, m, &batch->part[m], train, pass, &part[m]));
+    SEAM_TRY(join_parts(run, batch, part, pass));
+    SEAM_TRY(find_followers(run, batch, pass));
+    pass->encoder = train ? SEAM_NEW0(run->arena, SeamEncoderSaved, config->layers) : NULL;
+    if (train && !pass->encoder)
+        return SEAM_NO_MEMORY;
+    if (train && batch->exit)
+        return seam_exits_encode(model, run, batch, pass);
+    SEAM_TRY(seam_model_encode(model, run, 0, config->layers - 1, &pass->encoded, use, pass->encoder));
+    return keep_last_chunks(run, config->n_modalities, pass);
+}
+
+SeamStatus seam_pass_encode_stream(const SeamModel *model, SeamRun *run, const SeamBatch *batch, SeamCarry *carry, float *use, SeamPass *pass) {
+    SeamTokens part[SEAM_MAX_MODALITIES] = {0};
+    memset(pass, 0, sizeof *pass);
+    for (int32_t m = 0; m < model->config.n_modalities; m++) {
+        if (batch->part[m].n == 0)
+            continue;
+        SEAM_TRY(embed_part(model, run, m, &batch->part[m], false, pass, &part[m]));
+        SEAM_TRY(seam_model_encode_stream(model, run, 0, model->config.layers - 1, &part[m], use, &carry[m]));
+    }
+    SEAM_TRY(join_parts(run, batch, part, pass));
+    return keep_last_chunks(run, model->config.n_modalities, pass);
+}
+
+// ---- the bank ------------------------------------------------------------------------------------------------------------------
+
+// The windows from `first` on that are of one stream.
+static int32_t stream_length(const SeamBatch *batch, int32_t first) {
+    int32_t n = 1;
+    while (batch->stream[first] >= 0 && first + n < batch->windows && batch->stream[first + n] == batch->stream[first])
+        n++;
+    return n;
+}
+
+static SeamStatus remember(const SeamModel *model, SeamRun *run, const SeamBatch *batch, SeamPass *pass, bool train) {
+    SeamBank bank;
+    pass->bank = train ? SEAM_NEW0(run->arena, SeamBankSaved, batch->windows) : NULL;
+    if (train && !pass->bank)
+        return SEAM_NO_MEMORY;
+    SEAM_TRY(seam_bank_init_in(&bank, &model->config, run->arena));
+    for (int32_t first = 0, n; first < batch->windows; first += n) {
+        n = stream_length(batch, first);
+        SeamTokens stream = pass->fused;
+        stream.seq_start += first;
+        stream.seqs = n;
+        seam_bank_reset(&bank);
+        SEAM_TRY(seam_model_remember(model, run, &bank, &stream, train ? pass->bank + first : NULL));
+    }
+    return SEAM_OK;
+}
+
+// dx [fused.n, dim] in place.
+static SeamStatus remember_backward(const SeamModel *model, SeamRun *run, const SeamBatch *batch, const SeamPass *pass, float *dx) {
+    for (int32_t first = 0, n; first < batch->windows; first += n) {
+        n = stream_length(batch, first);
+        float *at = dx + (size_t)pass->fused.seq_start[first] * pass->fused.dim;
+        SEAM_TRY(seam_model_remember_backward(model, run, n, pass->bank + first, at));
+    }
+    return SEAM_OK;
+}
+
+// ---- fusion --------------------------------------------------------------------------------------------------------------------
+
 SeamStatus seam_pass_fuse(const SeamModel *model, SeamRun *run, const SeamBatch *batch, bool train, SeamPass *pass) {
-    return seam_model_fuse(model, run, &pass->encoded, batch->windows, pass->window_of, batch->time, &pass->fused, train ? &pass->fusion : NULL);
+    SEAM_TRY(seam_model_fuse(model, run, &pass->encoded, batch->windows, pass->window_of, batch->time, &pass->fused, train ? &pass->fusion : NULL));
+    return model->config.bank_slots > 0 ? remember(model, run, batch, pass, train) : SEAM_OK;
 }
 
 SeamStatus seam_pass_fuse_some(const SeamModel *model, SeamRun *run, const SeamBatch *batch, const SeamPass *pass, uint32_t use, SeamTokens *fused) {
@@ -132,7 +221,7 @@ static SeamStatus embed_backward(const SeamModel *model, SeamRun *run, int32_t m
     return SEAM_BAD_SHAPE;
 }
 
-SeamStatus seam_pass_backward(const SeamModel *model, SeamRun *run, const SeamBatch *batch, SeamPass *pass, const float *dfused, float balance,
+SeamStatus seam_pass_backward(const SeamModel *model, SeamRun *run, const SeamBatch *batch, SeamPass *pass, float *dfused, float balance,
                               double *balance_loss) {
     const SeamConfig *config = &model->config;
     int32_t n = pass->embedded[config->n_modalities];
@@ -140,6 +229,8 @@ SeamStatus seam_pass_backward(const SeamModel *model, SeamRun *run, const SeamBa
     float *dx = pass->row ? SEAM_NEW(run->arena, float, (size_t)n * config->dim) : dlast;
     if (!dlast || !dx)
         return SEAM_NO_MEMORY;
+    if (pass->bank)
+        SEAM_TRY(remember_backward(model, run, batch, pass, dfused));
     SEAM_TRY(seam_model_fuse_backward(model, run, &pass->fusion, dfused, dlast));
     if (pass->row)
         seam_text_chunks_keep_last_backward(pass->encoded.n, n, config->dim, pass->row, dlast, dx);

@@ -53,6 +53,7 @@ static const Field augment_fields[] = {
 static const Field train_fields[] = {
     {"steps", WHOLE64, TRAIN(steps), 0, 1e9, 2000},
     {"batch", WHOLE, TRAIN(batch), 1, 4096, 16},
+    {"chunks", WHOLE, TRAIN(chunks), 1, 256, 1},
     {"frames_per_window", WHOLE, TRAIN(frames), 1, 64, 2},
     {"eval_frames", WHOLE, TRAIN(eval_frames), 0, 1024, 4},
     {"lr", NUMBER, TRAIN(lr), 1e-8, 1, 1e-3},
@@ -240,6 +241,22 @@ static bool check_pattern(const char *pattern, const char *where, GError **error
     return false;
 }
 
+bool seam_recipe_check_chunks(const SeamRecipe *r, const SeamConfig *config, GError **error) {
+    int32_t chunks = r->train.chunks;
+    if (chunks == 1 && config->bank_slots > 0 && r->train.steps > 0)
+        g_set_error(error, SEAM_ERROR, SEAM_ERROR_VALUE, "%s: \"bank_slots\" is %d, but \"chunks\" is 1: windows that are drawn one by one teach a memory bank nothing; set "
+                    "\"chunks\" of \"train\" to 2 or more, or leave \"bank_slots\" and \"bank_write\" out", r->path, config->bank_slots);
+    else if (chunks > 1 && !seam_config_carries(config))
+        g_set_error(error, SEAM_ERROR, SEAM_ERROR_VALUE, "%s: \"chunks\" is %d, but the model carries nothing from one window to the next: give it \"bank_slots\" or a layer "
+                    "with \"mixer\" \"scan\", or leave \"chunks\" out", r->path, chunks);
+    else if (chunks > 1 && config->windows > 0 && chunks > config->windows)
+        g_set_error(error, SEAM_ERROR, SEAM_ERROR_VALUE, "%s: \"chunks\" is %d, must be at most \"windows\" (%d): more of a recording is never read", r->path, chunks,
+                    config->windows);
+    else
+        return true;
+    return false;
+}
+
 // Scores are calibrated in folds, lives are not.
 static bool check_folds(const SeamRecipe *r, const char *where, GError **error) {
     bool lives = false;
@@ -327,7 +344,7 @@ static bool read_root(SeamRecipe *r, JsonObject *root, const char *where, GError
     r->synth = synth ? json_object_ref(synth) : NULL;
     r->card = card ? json_object_ref(card) : NULL;
     return read_config(r, root, where, error) && read_split(r, root, where, error) && read_pretrain(r, root, where, error) &&
-           read_train(r, root, where, error);
+           read_train(r, root, where, error) && seam_recipe_check_chunks(r, &r->config, error);
 }
 
 SeamRecipe *seam_recipe_parse(const char *text, const char *where, GError **error) {

@@ -31,7 +31,8 @@ typedef struct {
 
 typedef struct {
     int64_t steps;
-    int32_t batch, frames, eval_frames; // windows a step; pictures of a stream a window, in training and in evaluation
+    int32_t batch, frames, eval_frames; // draws a step; pictures of a stream a window, in training and in evaluation
+    int32_t chunks;                     // windows of a draw, which follow each other in a recording; 1: each is alone
     double lr, warmup, weight_decay, clip, label_smoothing, ema;
     double gate_weight, gate_target;    // weight of how far a layer's mean attention gate lies above the target
     double router_z;                    // weight of the routers' z-loss
@@ -79,4 +80,6 @@ typedef struct {
 SeamRecipe *seam_recipe_read(const char *path, GError **error);
 // The same from text; `where` begins error messages.
 SeamRecipe *seam_recipe_parse(const char *text, const char *where, GError **error);
+// Whether "chunks" makes sense for a model: what is carried from window to window is learnt from windows that follow each other, and by nothing else.
+bool seam_recipe_check_chunks(const SeamRecipe *recipe, const SeamConfig *config, GError **error);
 void seam_recipe_free(SeamRecipe *recipe);

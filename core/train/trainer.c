@@ -9,28 +9,19 @@
 
 #include "core/error.h"
 #include "core/train/checkpoint.h"
+#include "core/train/draw.h"
 #include "core/train/exits.h"
 #include "core/train/feature_table.h"
 #include "core/train/generate.h"
-#include "core/train/hide.h"
 #include "core/train/losses.h"
 #include "core/train/losses_boxes.h"
-#include "core/train/lot.h"
 #include "core/train/pass.h"
 #include "core/train/pretrain.h"
 #include "core/train/schedule.h"
 
-static const double candidate_step = 0.25; // of a window, between the places where windows may begin
-static const double life_step = 1.0 / 64;  // the same of windows that learn a remaining life: no jitter puts them past its end
-static const double smooth = 0.95;         // of the running means that are shown
-static const float first_heat = -4;        // logit of an untrained heat map: nearly all cells show nothing
+static const double smooth = 0.95;  // of the running means that are shown
+static const float first_heat = -4; // logit of an untrained heat map: nearly all cells show nothing
 static const size_t first_arena = (size_t)64 << 20, largest_arena = (size_t)16 << 30;
-
-typedef struct {
-    int32_t record;
-    double start;
-    bool exact; // it begins just there
-} Candidate;
 
 typedef struct {
     const SeamRecipe *recipe;
@@ -42,8 +33,7 @@ typedef struct {
     SeamOptimiser optimiser;
     uint64_t lot; // names the stream of what is drawn
     int64_t pretrained; // steps of the stage before, in this run
-    GArray *candidate[SEAM_MAX_CLASSES]; // of Candidate
-    double *reach[SEAM_MAX_CLASSES];     // of the candidates (core/train/lot.h); NULL: all weigh the same
+    SeamDraw draw;
     SeamTrainProgress shown;
     double loss, classify, localise, rul, generate, balance, accuracy; // of the last step
     SeamExitLesson exit;
@@ -98,107 +88,6 @@ void seam_train_measure(SeamConfig *config, uint32_t given, const SeamDataset *d
             m->mean[c] = (float)mean;
             m->std[c] = (float)fmax(sqrt(fmax(variance, 0)), 1e-6 * fmax(fabs(mean), 1));
         }
-    }
-}
-
-// ---- drawing windows -----------------------------------------------------------------------------------------------------------
-
-// Windows of a life, the last one first, back to those of which a quarter had been seen; `step` keeps to the samples of the slowest sensor.
-static size_t gather_life(Trainer *t, int32_t r) {
-    const SeamConfig *config = &t->model->config;
-    const SeamRecord *record = &t->data->record[r];
-    double sample = 0, window = config->window;
-    size_t n = 0;
-    for (int32_t m = 0; m < config->n_modalities; m++)
-        sample = config->modality[m].front == SEAM_FRONT_SENSOR ? fmax(sample, 1 / config->modality[m].sensor.rate) : sample;
-    double step = sample > 0 ? fmax(1, floor(window * life_step / sample)) * sample : window * life_step;
-    for (double start = record->arc_end - window; start + window >= record->arc_start + candidate_step * window; start -= step, n++)
-        g_array_append_val(t->candidate[0], ((Candidate){r, start, true}));
-    return n;
-}
-
-static bool has_task(const SeamConfig *config, SeamTaskKind kind) {
-    for (int32_t k = 0; k < config->n_tasks; k++)
-        if (config->task[k].kind == kind)
-            return true;
-    return false;
-}
-
-// Whether a task learns from the signal alone, which tells what it is to be.
-static bool learns_unlabelled(const SeamConfig *config) {
-    for (int32_t k = 0; k < config->n_tasks; k++)
-        if (config->task[k].kind == SEAM_TASK_GENERATE && config->task[k].what != SEAM_GENERATE_TEXT)
-            return true;
-    return false;
-}
-
-static bool gather_candidates(Trainer *t, const SeamPart *part, GError **error) {
-    double window = t->model->config.window;
-    size_t total = 0;
-    bool unlabelled = learns_unlabelled(&t->model->config);
-    for (int32_t c = 0; c < SEAM_MAX_CLASSES; c++)
-        t->candidate[c] = g_array_new(FALSE, FALSE, sizeof(Candidate));
-    for (int32_t r = 0; r < t->data->n; r++) {
-        const SeamRecord *record = &t->data->record[r];
-        if (part[r] != SEAM_PART_TRAIN || record->use == SEAM_USE_MEASURING)
-            continue;
-        if (record->has_remaining && has_task(&t->model->config, SEAM_TASK_RUL)) {
-            total += gather_life(t, r);
-            continue;
-        }
-        int32_t n = (int32_t)fmin(floor(fmax(record->arc_end - record->arc_start - window, 0) / window / candidate_step), 1e6);
-        for (int32_t i = 0; i <= n; i++) {
-            Candidate c = {r, record->arc_start + i * candidate_step * window, false};
-            int32_t label = seam_record_label(record, c.start, window);
-            if (label < 0 && !unlabelled)
-                continue;
-            g_array_append_val(t->candidate[MAX(label, 0)], c);
-            total++;
-        }
-    }
-    if (total == 0)
-        g_set_error(error, SEAM_ERROR, SEAM_ERROR_MISSING, "%s: nothing to train on: no recording has a label that is a class of the model, nor a known life", t->data->path);
-    return total > 0;
-}
-
-static void weigh_candidates(Trainer *t) {
-    for (int32_t c = 0; c < SEAM_MAX_CLASSES && t->recipe->train.group_power < 1; c++) {
-        int32_t n = (int32_t)t->candidate[c]->len;
-        g_autofree const char **group = g_new(const char *, n + 1);
-        for (int32_t i = 0; i < n; i++)
-            group[i] = t->data->record[g_array_index(t->candidate[c], Candidate, i).record].group;
-        t->reach[c] = seam_lot_reach(n, group, t->recipe->train.group_power);
-    }
-}
-
-static int32_t draw_index(const Trainer *t, int32_t c, SeamRandom *random) {
-    int32_t n = (int32_t)t->candidate[c]->len;
-    return t->reach[c] ? seam_lot_find(n, t->reach[c], seam_random_uniform(random)) : seam_random_below(random, n);
-}
-
-static const Candidate *draw(const Trainer *t, SeamRandom *random) {
-    int32_t classes[SEAM_MAX_CLASSES], n = 0;
-    bool good = seam_random_uniform(random) < t->recipe->train.good_share && t->candidate[0]->len > 0;
-    for (int32_t c = 1; c < t->model->config.n_classes; c++)
-        if (t->candidate[c]->len > 0)
-            classes[n++] = c;
-    int32_t c = good || n == 0 ? 0 : classes[seam_random_below(random, n)];
-    const GArray *from = t->candidate[c];
-    return &g_array_index(from, Candidate, draw_index(t, c, random));
-}
-
-static void fill_batch(Trainer *t) {
-    const SeamTrainOptions *o = &t->recipe->train;
-    seam_batch_reset(t->batch);
-    for (int32_t i = 0; i < o->batch; i++) {
-        SeamRandom random = seam_random(o->seed, t->lot + (uint64_t)t->optimiser.step * 65536 + (uint64_t)i);
-        const Candidate *c = draw(t, &random);
-        double jitter = seam_random_range(&random, -0.5, 0.5) * candidate_step * t->model->config.window;
-        double start = c->start + (c->exact ? 0 : jitter);
-        if (t->model->config.windows > 0) // the first windows are judged where they are: none reaches out of them
-            start = fmax(fmin(start, t->data->record[c->record].arc_end - t->model->config.window), t->data->record[c->record].arc_start);
-        seam_batch_add(t->batch, &t->data->record[c->record], start, UINT32_MAX, o->frames, &t->recipe->augment, &random);
-        seam_hide_by_lot(t->batch, &random);
     }
 }
 
@@ -312,7 +201,7 @@ static SeamStatus step(Trainer *t, const SeamTrainRun *how) {
     SeamPass pass;
     SeamStatus status;
     double norm;
-    fill_batch(t);
+    seam_draw_fill(&t->draw, t->lot + (uint64_t)t->optimiser.step * 65536, t->batch);
     for (;;) {
         seam_arena_release(&t->arena, 0);
         status = forward_backward(t, how->only != NULL, &pass);
@@ -344,8 +233,9 @@ static void show(Trainer *t, const SeamTrainRun *how, int64_t begun_step, gint64
     p->balance = keep * p->balance + (1 - keep) * t->balance;
     p->exit = keep * p->exit + (1 - keep) * t->exit.loss;
     p->accuracy = keep * p->accuracy + (1 - keep) * t->accuracy;
-    p->windows_per_second = (double)(t->optimiser.step - begun_step) * o->batch / fmax(seconds, 1e-3);
-    p->seconds_left = (double)(o->steps - t->optimiser.step) * o->batch / fmax(p->windows_per_second, 1e-6);
+    double steps_per_second = (double)(t->optimiser.step - begun_step) / fmax(seconds, 1e-3);
+    p->windows_per_second = steps_per_second * o->batch * o->chunks;
+    p->seconds_left = (double)(o->steps - t->optimiser.step) / fmax(steps_per_second, 1e-6);
     if (how->progress)
         how->progress(how->user, p);
 }
@@ -405,7 +295,7 @@ static bool check_tasks(const Trainer *t, const SeamConfig *config, GError **err
 
 static bool prepare(Trainer *t, const SeamConfig *config, const SeamPart *part, const SeamTrainRun *how, GError **error) {
     const SeamTrainOptions *o = &t->recipe->train;
-    if (!check_tasks(t, config, error))
+    if (!check_tasks(t, config, error) || !seam_recipe_check_chunks(t->recipe, how->start ? &how->start->config : config, error))
         return false;
     if (!how->start) {
         t->model = seam_model_new(config, true, o->seed, error);
@@ -419,10 +309,9 @@ static bool prepare(Trainer *t, const SeamConfig *config, const SeamPart *part, 
         g_set_error(error, SEAM_ERROR, SEAM_ERROR_MEMORY, "no memory for the training's arena");
         return false;
     }
-    if (!(t->batch = seam_batch_new(&t->model->config, o->batch, error)) || !gather_candidates(t, part, error) ||
-        !seam_optimiser_init(&t->optimiser, t->model->params, error))
+    if (!(t->batch = seam_batch_new(&t->model->config, o->batch * o->chunks, error)) ||
+        !seam_draw_init(&t->draw, t->recipe, &t->model->config, t->data, part, error) || !seam_optimiser_init(&t->optimiser, t->model->params, error))
         return false;
-    weigh_candidates(t);
     // A model to go on from has seen what its own steps drew.
     g_autofree char *stream = g_strconcat("train.sample", how->start ? how->start->fingerprint : "", NULL);
     t->lot = seam_random_hash(stream);
@@ -461,11 +350,7 @@ static bool pretrain(Trainer *t, const SeamPart *part, const SeamTrainRun *how, 
 }
 
 static void clear_trainer(Trainer *t) {
-    for (int32_t c = 0; c < SEAM_MAX_CLASSES; c++) {
-        if (t->candidate[c])
-            g_array_unref(t->candidate[c]);
-        g_free(t->reach[c]);
-    }
+    seam_draw_clear(&t->draw);
     seam_optimiser_clear(&t->optimiser);
     seam_batch_free(t->batch);
     seam_arena_clear(&t->arena);

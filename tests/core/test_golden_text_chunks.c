@@ -76,8 +76,8 @@ static void test_chain(Fixture *f, gconstpointer data) {
     for (int32_t i = 0; i < TEXTS; i++)
         cursor[i] = seam_text_open(&f->embed, text[i], strlen(text[i]));
     assert_ok(seam_text_embed_forward(&f->embed, &f->run, TEXTS, cursor, time, true, &t, &words));
-    SeamPattern apart = seam_pattern_dense(&t), joined = apart;
-    assert_ok(seam_text_chunks_join(&t, &f->arena, &joined));
+    SeamPattern apart = seam_pattern_dense(&t), joined;
+    assert_ok(seam_pattern_streams(&f->arena, &t, &joined));
     g_assert_cmpint(joined.seqs, ==, TEXTS);
     int32_t n = t.n;
     float *first = copy(f, t.x, n), *last, *d, *dx = copy(f, t.x, n);
