@@ -215,6 +215,27 @@ static gboolean make_room(GstSeamEncoder *self, gint32 tokens)
     return reserve(self);
 }
 
+static gint32 longest_sequence(const SeamTokens *tokens)
+{
+    gint32 longest = 0;
+    for (gint32 s = 1; s < tokens->seqs; s++)
+        if (tokens->seq_start[s + 1] - tokens->seq_start[s] > tokens->seq_start[longest + 1] - tokens->seq_start[longest])
+            longest = s;
+    return longest;
+}
+
+// Room grows with the tokens, but in a layer that sees locally only as if they were spread as the embedding elements spread them; far more in one window are neighbours of
+// each other, of which there may be any number.
+static GstFlowReturn tell_too_long(GstSeamEncoder *self, gint32 sequence, gint32 length)
+{
+    const SeamConfig *config = &self->model.model->config;
+    GST_ELEMENT_ERROR(self, RESOURCE, NO_SPACE_LEFT,
+                      ("%s: sequence %d of the buffer has %d tokens, for which there is no memory: a window of \"%s\" has %d at most in this model: send a sequence for "
+                       "each window of %g s, or take a model with a longer \"window\"", GST_OBJECT_NAME(self), sequence, length,
+                       config->modality[self->modality].name, seam_modality_tokens(config, self->modality), config->window), (NULL));
+    return GST_FLOW_ERROR;
+}
+
 static GstFlowReturn encode(GstSeamEncoder *self, SeamTokens *tokens, GstSeamTokensMeta *meta)
 {
     char *message = check_tokens(self, tokens);
@@ -235,8 +256,11 @@ static GstFlowReturn encode(GstSeamEncoder *self, SeamTokens *tokens, GstSeamTok
     if (!make_room(self, tokens->n))
         return GST_FLOW_ERROR;
     self->model.arena.used = 0;
+    gint32 longest = longest_sequence(tokens), length = tokens->seq_start[longest + 1] - tokens->seq_start[longest];
     SeamStatus status = seam_model_encode_stream(self->model.model, &self->model.run, self->first, self->last, tokens, meta->expert_use,
                                                  &self->carry);
+    if (status == SEAM_NO_MEMORY && length > seam_modality_tokens(&self->model.model->config, self->modality))
+        return tell_too_long(self, longest, length);
     return gst_seam_model_flow(GST_ELEMENT(self), status, "seamencoder: running the encoder layers");
 }
 

@@ -526,6 +526,19 @@ static void test_bad_buffers(Fixture *f, gconstpointer data)
     }
 }
 
+// Far more tokens than a window has are neighbours of each other: the message says which sequence it is, and what there is room for.
+static void test_too_long(Fixture *f, gconstpointer data)
+{
+    enum { TOO_MANY = 2000 };
+    g_autofree char *plan = g_strdup_printf("has %d at most", seam_modality_tokens(&f->model->config, TEST_SENSORS));
+    f->h = harness(f, NULL);
+    set_caps(f, f->h, 0);
+    GstBuffer *long_one = test_tokens_new(&f->model->config, SEAM_STAGE_EMBEDDED, TEST_SENSORS, 1, TOO_MANY, 0.5, 0.1, NAN, 9);
+    g_assert_cmpint(gst_harness_push(f->h, long_one), ==, GST_FLOW_ERROR);
+    test_assert_error(f->h->element, "gst-resource-error-quark 14", "sequence 0 of the buffer has 2000 tokens", "\"sensors\"", plan, "send a sequence for each window",
+                      NULL);
+}
+
 static void test_bad_layers(Fixture *f, gconstpointer data)
 {
     static const char *const bad[] = {"", "4", "0-4", "3-2", "-1", "0-", "0-1x", "some", "0--1", "99999999999", " 1"};
@@ -595,6 +608,7 @@ int main(int argc, char **argv)
     ADD("order-refused", test_order_refused);
     ADD("other-model", test_other_model);
     ADD("bad-buffers", test_bad_buffers);
+    ADD("too-long", test_too_long);
     ADD("bad-layers", test_bad_layers);
     ADD("states", test_states);
     ADD("properties", test_properties);
