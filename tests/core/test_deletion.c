@@ -9,6 +9,7 @@
 #include "core/train/deletion.h"
 #include "core/train/memory.h"
 #include "core/train/trainer.h"
+#include "tests/made_up.h"
 
 enum { RECORDS = 24, SIZE = 32, RATE = 8, VIDEO = 0, SENSORS = 1 };
 
@@ -59,11 +60,8 @@ static void setup(Fixture *f, gconstpointer user) {
     GError *error = NULL;
     f->recipe = seam_recipe_parse(recipe_text, "tiny", &error);
     g_assert_no_error(error);
-    f->data = g_new0(SeamDataset, 1);
-    f->data->path = g_strdup("memory");
+    f->data = made_up_data(RECORDS);
     f->data->own_classes = true;
-    f->data->n = RECORDS;
-    f->data->record = g_new0(SeamRecord, RECORDS);
     for (int32_t i = 0; i < RECORDS; i++)
         make_record(&f->data->record[i], &f->recipe->config, i);
     seam_train_measure(&f->recipe->config, f->recipe->given_mean, f->data, part);

@@ -10,6 +10,7 @@
 #include "core/train/batch.h"
 #include "core/train/feature_table.h"
 #include "core/train/trainer.h"
+#include "tests/made_up.h"
 
 enum { RECORDS = 40, COLUMNS = 6, QUANTILES = 5 };
 
@@ -32,27 +33,16 @@ static SeamRecipe *recipe(void) {
 
 // Half of the records are defective, which moves two columns of each modality; column 0 of "a" counts the records, its last one is missing in some.
 static SeamDataset *make_data(const SeamConfig *config) {
-    SeamDataset *d = g_new0(SeamDataset, 1);
+    SeamDataset *d = made_up_data(RECORDS);
     SeamRandom random = seam_random(5, 1);
-    d->path = g_strdup("memory");
-    d->n = RECORDS;
-    d->record = g_new0(SeamRecord, RECORDS);
     for (int32_t r = 0; r < RECORDS; r++) {
-        SeamRecord *record = &d->record[r];
-        record->name = g_strdup_printf("r%d", r);
-        record->group = g_strdup(record->name);
-        record->class_index = r % 2;
-        record->defect = r % 2;
-        record->label = g_strdup(config->class_name[r % 2]);
-        record->duration = record->arc_end = config->window;
+        SeamRecord *record = made_up_record(d, r, 1, config->window, config, r % 2);
         for (int32_t m = 0; m < 2; m++) {
-            SeamStream *s = &record->stream[m];
-            s->samples = 1;
-            s->x = g_new(float, COLUMNS);
+            float *x = made_up_samples(&record->stream[m], 1, COLUMNS);
             for (int32_t c = 0; c < COLUMNS; c++)
-                s->x[c] = (float)(100 * m + seam_random_normal(&random) + (c == 2 || c == 3 ? 2 * (r % 2) : 0));
-            s->x[0] = m == 0 ? (float)r : s->x[0];
-            s->x[COLUMNS - 1] = r % 5 == 4 ? NAN : s->x[COLUMNS - 1];
+                x[c] = (float)(100 * m + seam_random_normal(&random) + (c == 2 || c == 3 ? 2 * (r % 2) : 0));
+            x[0] = m == 0 ? (float)r : x[0];
+            x[COLUMNS - 1] = r % 5 == 4 ? NAN : x[COLUMNS - 1];
         }
     }
     return d;

@@ -13,6 +13,7 @@
 #include "core/train/finish.h"
 #include "core/train/split.h"
 #include "core/train/trainer.h"
+#include "tests/made_up.h"
 
 enum { RECORDS = 30, SECONDS = 6, RATE = 8, CHANNELS = 2, SENSORS = 0 };
 
@@ -38,17 +39,10 @@ static SeamStream make_sensors(SeamRandom *random) {
 
 // No record has a label: the signal tells.
 static SeamDataset *make_data(void) {
-    SeamDataset *d = g_new0(SeamDataset, 1);
-    d->path = g_strdup("memory");
-    d->n = RECORDS;
-    d->record = g_new0(SeamRecord, RECORDS);
+    SeamDataset *d = made_up_data(RECORDS);
     for (int32_t i = 0; i < RECORDS; i++) {
         SeamRandom random = seam_random(5, (uint64_t)i);
-        SeamRecord *r = &d->record[i];
-        r->name = g_strdup_printf("run-%d", i);
-        r->group = g_strdup_printf("group-%d", i);
-        r->class_index = -1;
-        r->duration = r->arc_end = SECONDS;
+        SeamRecord *r = made_up_record(d, i, 1, SECONDS, NULL, -1);
         r->stream[SENSORS] = make_sensors(&random);
     }
     return d;

@@ -13,6 +13,7 @@
 #include "core/train/masked.h"
 #include "core/train/pretrain.h"
 #include "tests/core/differences.h"
+#include "tests/made_up.h"
 
 enum { RECORDS = 12, SECONDS = 4, RATE = 8, SIZE = 8, VIDEO = 0, SENSORS = 1, TEXT = 2 };
 
@@ -45,22 +46,15 @@ static void fill_record(SeamRecord *r, uint64_t seed) {
 }
 
 static SeamDataset *make_data(const SeamConfig *config) {
-    SeamDataset *d = g_new0(SeamDataset, 1);
-    d->path = g_strdup("memory");
-    d->n = RECORDS;
-    d->record = g_new0(SeamRecord, RECORDS);
+    SeamDataset *d = made_up_data(RECORDS);
     for (int32_t i = 0; i < RECORDS; i++) {
-        SeamRecord *r = &d->record[i];
-        r->name = g_strdup_printf("run-%d", i);
-        r->group = g_strdup(r->name);
-        seam_record_set_label(r, config, i % 2 ? "porosity" : "good");
-        r->duration = r->arc_end = SECONDS;
+        SeamRecord *r = made_up_record(d, i, 1, SECONDS, config, i % 2);
         r->stream[VIDEO] = (SeamStream){.pictures = 2 * SECONDS,
                                               .picture_time = g_new(double, 2 * SECONDS),
                                               .pixels = g_malloc(2 * SECONDS * SIZE * SIZE)};
         for (int32_t k = 0; k < 2 * SECONDS; k++)
             r->stream[VIDEO].picture_time[k] = k * 0.5;
-        r->stream[SENSORS] = (SeamStream){.samples = SECONDS * RATE, .x = g_new(float, SECONDS *RATE * 2)};
+        made_up_samples(&r->stream[SENSORS], SECONDS * RATE, 2);
         fill_record(r, (uint64_t)i);
     }
     return d;

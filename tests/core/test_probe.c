@@ -7,6 +7,7 @@
 #include "core/random.h"
 #include "core/train/probe.h"
 #include "tests/core/small_model.h"
+#include "tests/made_up.h"
 
 // sklearn.linear_model.LogisticRegression(C=1, class_weight="balanced"), inputs standardised by the other fold.
 static void test_fit(void) {
@@ -92,10 +93,8 @@ static GPtrArray *probe(Shortcut shortcut, bool cut, double model) {
     config.n_classes = 2;
     g_strlcpy(config.class_name[0], "good", SEAM_NAME_LENGTH);
     g_strlcpy(config.class_name[1], "bad", SEAM_NAME_LENGTH);
-    SeamDataset *data = g_new0(SeamDataset, 1);
+    SeamDataset *data = made_up_data(RECORDS);
     SeamEvaluation *e = g_new0(SeamEvaluation, 1);
-    data->n = RECORDS;
-    data->record = g_new0(SeamRecord, RECORDS);
     for (int32_t i = 0; i < RECORDS; i++)
         make_record(&data->record[i], &config, i, shortcut);
     e->classes = 2;

@@ -10,6 +10,7 @@
 #include "core/train/finish.h"
 #include "core/train/recipe.h"
 #include "core/train/thrift.h"
+#include "tests/made_up.h"
 #include "tests/remove.h"
 
 enum { RECORDS = 60, COLUMNS = 6 };
@@ -30,21 +31,13 @@ static SeamRecipe *recipe(void) {
 }
 
 static SeamDataset *make_data(const SeamConfig *config) {
-    SeamDataset *d = g_new0(SeamDataset, 1);
+    SeamDataset *d = made_up_data(RECORDS);
     SeamRandom random = seam_random(5, 1);
-    d->path = g_strdup("memory");
-    d->n = RECORDS;
-    d->record = g_new0(SeamRecord, RECORDS);
     for (int32_t r = 0; r < RECORDS; r++) {
-        SeamRecord *record = &d->record[r];
-        record->name = g_strdup_printf("r%d", r);
-        record->group = g_strdup(record->name);
-        seam_record_set_label(record, config, config->class_name[r % 2]);
-        record->duration = record->arc_end = config->window;
-        record->stream[0].samples = 1;
-        record->stream[0].x = g_new(float, COLUMNS);
+        SeamRecord *record = made_up_record(d, r, 1, config->window, config, r % 2);
+        float *x = made_up_samples(&record->stream[0], 1, COLUMNS);
         for (int32_t c = 0; c < COLUMNS; c++)
-            record->stream[0].x[c] = (float)seam_random_normal(&random);
+            x[c] = (float)seam_random_normal(&random);
     }
     return d;
 }

@@ -16,6 +16,7 @@
 #include "core/train/schedule.h"
 #include "core/train/split.h"
 #include "core/train/trainer.h"
+#include "tests/made_up.h"
 
 enum { RECORDS = 24, SECONDS = 3, RATE = 8, SIZE = 8, VIDEO = 0, SENSORS = 1 };
 
@@ -56,18 +57,11 @@ static SeamStream make_sensors(SeamRandom *random, bool defect) {
 
 // Half of the records are defective, over their whole length and in the upper left quarter of each picture; three records a group.
 static SeamDataset *make_data(const SeamConfig *config) {
-    SeamDataset *d = g_new0(SeamDataset, 1);
-    d->path = g_strdup("memory");
-    d->n = RECORDS;
-    d->record = g_new0(SeamRecord, RECORDS);
+    SeamDataset *d = made_up_data(RECORDS);
     for (int32_t i = 0; i < RECORDS; i++) {
         SeamRandom random = seam_random(5, (uint64_t)i);
-        SeamRecord *r = &d->record[i];
         bool defect = i / 3 % 2;
-        r->name = g_strdup_printf("run-%d", i);
-        r->group = g_strdup_printf("group-%d", i / 3);
-        seam_record_set_label(r, config, defect ? "porosity" : "good");
-        r->duration = r->arc_end = SECONDS;
+        SeamRecord *r = made_up_record(d, i, 3, SECONDS, config, defect);
         r->stream[VIDEO] = make_video(&random, defect);
         r->stream[SENSORS] = make_sensors(&random, defect);
         r->has_truth = r->has_boxes = true;

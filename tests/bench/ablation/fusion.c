@@ -27,13 +27,7 @@ static SeamConfig make_config(int32_t layers) {
 
 // Two sequences a window, one a modality, of n tokens each, evenly in time.
 static SeamTokens make_tokens(Toy *t, int32_t windows, int32_t n) {
-    int32_t seqs = 2 * windows;
-    SeamTokens s = {.n = seqs * n, .dim = DIM, .seqs = seqs, .x = SEAM_NEW(&t->arena, float, (size_t)seqs * n * DIM),
-                    .place = SEAM_NEW0(&t->arena, SeamPlace, seqs * n), .seq_start = SEAM_NEW(&t->arena, int32_t, seqs + 1),
-                    .seq_time = SEAM_NEW0(&t->arena, double, seqs)};
-    toy_ok(s.x && s.place && s.seq_start && s.seq_time ? SEAM_OK : SEAM_NO_MEMORY);
-    for (int32_t q = 0; q <= seqs; q++)
-        s.seq_start[q] = q * n;
+    SeamTokens s = toy_tokens(t, 2 * windows, n);
     for (int32_t i = 0; i < s.n; i++)
         s.place[i] = (SeamPlace){.t = (float)(i % n) / (float)n, .modality = (uint8_t)(i / n % 2), .domain = SEAM_DOMAIN_TIME};
     return s;

@@ -11,6 +11,7 @@
 #include "core/train/evaluate.h"
 #include "core/train/trainer.h"
 #include "tests/bench/ablation/ablation.h"
+#include "tests/made_up.h"
 
 enum { TRAIN = 4000, VALIDATION = 500, HELD = 1000, RECORDS = TRAIN + VALIDATION + HELD, SAMPLES = 128, PATCH = 2, TIMED = 200 };
 static const float thresholds[] = {0, 0.02f, 0.05f, 0.1f, 0.2f, 0.3f, 0.4f, 0.5f};
@@ -28,26 +29,17 @@ static const char recipe_text[] =
 
 // Channel 0 marks, channel 1 is the value: noise but at two stretches.
 static SeamDataset *make_data(const SeamConfig *config) {
-    SeamDataset *d = g_new0(SeamDataset, 1);
-    d->path = g_strdup("made up");
-    d->n = RECORDS;
-    d->record = g_new0(SeamRecord, RECORDS);
+    SeamDataset *d = made_up_data(RECORDS);
     for (int32_t r = 0; r < RECORDS; r++) {
         SeamRandom random = seam_random(11, (uint64_t)r);
-        SeamRecord *record = &d->record[r];
-        SeamStream *s = &record->stream[0];
         int32_t patches = SAMPLES / PATCH, a = seam_random_below(&random, patches), b = (a + 1 + seam_random_below(&random, patches - 1)) % patches;
         bool first = seam_random_below(&random, 2), second = seam_random_below(&random, 2);
-        record->name = g_strdup_printf("r%d", r);
-        record->group = g_strdup(record->name);
-        seam_record_set_label(record, config, config->class_name[first != second]);
-        record->duration = record->arc_end = config->window;
-        s->samples = SAMPLES;
-        s->x = g_new(float, SAMPLES * 2);
+        SeamRecord *record = made_up_record(d, r, 1, config->window, config, first != second);
+        float *x = made_up_samples(&record->stream[0], SAMPLES, 2);
         for (int32_t i = 0; i < SAMPLES; i++) {
             bool marked = i / PATCH == a || i / PATCH == b, up = i / PATCH == a ? first : second;
-            s->x[2 * i] = (float)(0.2 * seam_random_normal(&random) + (marked ? 2 : 0));
-            s->x[2 * i + 1] = (float)(0.2 * seam_random_normal(&random) + (marked ? (up ? 2 : -2) : 0));
+            x[2 * i] = (float)(0.2 * seam_random_normal(&random) + (marked ? 2 : 0));
+            x[2 * i + 1] = (float)(0.2 * seam_random_normal(&random) + (marked ? (up ? 2 : -2) : 0));
         }
     }
     return d;

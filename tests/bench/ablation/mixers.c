@@ -31,19 +31,6 @@ static SeamConfig make_config(SeamMixer mixer, int32_t layers, double window) {
     return c;
 }
 
-// Sequences of n tokens, a stretch of a sensor each.
-static SeamTokens make_tokens(Toy *t, int32_t seqs, int32_t n) {
-    SeamTokens s = {.n = seqs * n, .dim = DIM, .seqs = seqs, .x = SEAM_NEW(&t->arena, float, (size_t)seqs * n * DIM),
-                    .place = SEAM_NEW0(&t->arena, SeamPlace, seqs * n), .seq_start = SEAM_NEW(&t->arena, int32_t, seqs + 1),
-                    .seq_time = SEAM_NEW0(&t->arena, double, seqs)};
-    toy_ok(s.x && s.place && s.seq_start && s.seq_time ? SEAM_OK : SEAM_NO_MEMORY);
-    for (int32_t q = 0; q <= seqs; q++)
-        s.seq_start[q] = q * n;
-    for (int32_t i = 0; i < s.n; i++)
-        s.place[i] = (SeamPlace){.t = (float)((i % n + 0.5) * t->model->config.window / n), .domain = SEAM_DOMAIN_TIME};
-    return s;
-}
-
 static void fill(SeamRandom *random, const SeamTokens *s, float loud) {
     for (size_t i = 0; i < (size_t)s->n * DIM; i++)
         s->x[i] = loud * (float)seam_random_normal(random);
@@ -60,7 +47,7 @@ static void encode_once(void *data) {
     Timing *g = data;
     SeamRandom random = seam_random(1, 1);
     g->toy->arena.used = 0;
-    SeamTokens s = make_tokens(g->toy, 1, g->n);
+    SeamTokens s = toy_tokens(g->toy, 1, g->n);
     fill(&random, &s, 1);
     toy_ok(seam_model_encode(g->toy->model, &g->toy->run, 0, 0, &s, NULL, NULL));
 }
@@ -93,7 +80,7 @@ static void time_mixers(Ablation *a) {
 // ---- quality ------------------------------------------------------------------------------------
 
 static SeamTokens draw(Toy *t, uint64_t seed, int32_t windows, int32_t *label) {
-    SeamTokens s = make_tokens(t, windows, LENGTH);
+    SeamTokens s = toy_tokens(t, windows, LENGTH);
     SeamRandom random = seam_random(seed, 7);
     fill(&random, &s, 0.3f);
     for (int32_t w = 0; w < windows; w++) {

@@ -48,6 +48,18 @@ void toy_close(Toy *t) {
     seam_model_free(t->model);
 }
 
+SeamTokens toy_tokens(Toy *t, int32_t seqs, int32_t n) {
+    SeamTokens s = {.n = seqs * n, .dim = t->model->config.dim, .seqs = seqs, .x = SEAM_NEW(&t->arena, float, (size_t)seqs * n * t->model->config.dim),
+                    .place = SEAM_NEW0(&t->arena, SeamPlace, seqs * n), .seq_start = SEAM_NEW(&t->arena, int32_t, seqs + 1),
+                    .seq_time = SEAM_NEW0(&t->arena, double, seqs)};
+    toy_ok(s.x && s.place && s.seq_start && s.seq_time ? SEAM_OK : SEAM_NO_MEMORY);
+    for (int32_t q = 0; q <= seqs; q++)
+        s.seq_start[q] = q * n;
+    for (int32_t i = 0; i < s.n; i++)
+        s.place[i] = (SeamPlace){.t = (float)((i % n + 0.5) * t->model->config.window / n), .domain = SEAM_DOMAIN_TIME};
+    return s;
+}
+
 double toy_loss(const Toy *t, const float *logits, int32_t label, double scale, float *dlogits) {
     int32_t classes = t->model->config.n_classes;
     double most = -INFINITY, sum = 0;

@@ -18,6 +18,8 @@ typedef struct {
 SeamConfig toy_config(int32_t dim, int32_t layers, int32_t classes);
 void toy_open(Toy *t, const SeamConfig *config, uint64_t seed, size_t arena_bytes);
 void toy_close(Toy *t);
+// `seqs` sequences of n tokens each, values unset, evenly spread over the window; in the arena.
+SeamTokens toy_tokens(Toy *t, int32_t seqs, int32_t n);
 // Loss of one window's logits against its label, and its gradient times `scale`.
 double toy_loss(const Toy *t, const float *logits, int32_t label, double scale, float *dlogits);
 // Takes a step with the gradients gathered, of `steps` in all (cosine schedule from `rate`, a tenth of them warm-up), and clears them.
