@@ -129,8 +129,9 @@ static bool loop(Pretrain *t, const SeamTrainRun *how, const char *key, int64_t 
 // Decay alone shall not shrink what no gradient reaches.
 static void find_still(Pretrain *t) {
     t->still = g_ptr_array_new_with_free_func(g_free);
-    g_ptr_array_add(t->still, g_strdup("fusion."));
-    g_ptr_array_add(t->still, g_strdup("tasks."));
+    static const char *const behind[] = {"exits.", "fusion.", "bank.", "tasks."}; // the encoder
+    for (size_t i = 0; i < G_N_ELEMENTS(behind); i++)
+        g_ptr_array_add(t->still, g_strdup(behind[i]));
     for (int32_t m = 0; m < t->model->config.n_modalities; m++)
         if (t->masked->part[m].heads == 0) {
             g_ptr_array_add(t->still, g_strdup_printf("embed.%s.", t->model->config.modality[m].name));

@@ -29,6 +29,7 @@ static void test_defaults(void) {
     g_assert_cmpint(r->config.n_modalities, ==, 2);
     g_assert_cmpint(r->train.steps, ==, 2000);
     g_assert_cmpint(r->train.batch, ==, 16);
+    g_assert_cmpint(r->train.chunks, ==, 1);
     g_assert_cmpfloat(r->train.lr, ==, 1e-3);
     g_assert_cmpfloat(r->train.class_weight[1], ==, 1);
     g_assert_cmpuint(r->train.seed, ==, 1);

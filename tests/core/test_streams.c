@@ -56,6 +56,7 @@ typedef struct {
     const SeamRecord *record;
     SeamTokens seen[SECONDS];         // copies, by window
     int32_t n_seen;
+    SeamEffort effort;
 } Fixture;
 
 static void setup(Fixture *f, const char *options, int32_t steps, int32_t chunks) {
@@ -99,7 +100,7 @@ static void see(void *user, int32_t subset, const SeamTokens *fused, const SeamW
 static SeamEvaluator *open_evaluator(Fixture *f) {
     GError *error = NULL;
     SeamEvaluateOptions options = {.model = f->model, .kernels = seam_kernels_cpu(), .calibration = f->calibration, .weld = SEAM_WELD_OPTIONS_DEFAULT,
-                                   .tasks = UINT32_MAX, .window = see, .user = f};
+                                   .effort = f->effort, .tasks = UINT32_MAX, .window = see, .user = f};
     SeamEvaluator *e = seam_evaluator_new(&options, &error);
     g_assert_no_error(error);
     return e;
@@ -150,7 +151,7 @@ static void test_needs_the_past(void) {
 
 // The elements' way: each window by itself through the stages, with the state of the stream.
 static void run_as_elements(const Fixture *f, const SeamRecord *record, SeamTokens *out, SeamArena *arena) {
-    SeamRun run = {.kernels = seam_kernels_cpu(), .arena = arena};
+    SeamRun run = {.kernels = seam_kernels_cpu(), .arena = arena, .effort = f->effort};
     SeamCarry carry;
     SeamBank memory;
     g_assert_true(seam_carry_init(&carry, &f->model->config, NULL));
@@ -173,14 +174,15 @@ static void assert_same_tokens(const SeamTokens *a, const SeamTokens *b) {
     g_assert_cmpmem(a->x, (size_t)a->n * a->dim * sizeof(float), b->x, (size_t)b->n * b->dim * sizeof(float));
 }
 
-// A recording is judged as a pipeline would; where its arc begins later, the windows before it are heard all the same.
-static void test_as_the_pipeline(void) {
+// A recording is judged as a pipeline would, with tokens merged (data: the share) or not; where its arc begins later, the windows before it are heard all the same.
+static void test_as_the_pipeline(const void *data) {
     Fixture f;
     SeamArena arena;
     SeamTokens want[SECONDS];
     g_autofree SeamVerdict *verdict = g_new0(SeamVerdict, 2);
     GError *error = NULL;
     setup(&f, both, 0, CHUNKS);
+    f.effort.merge = (float)GPOINTER_TO_INT(data) / 100;
     SeamRandom random = seam_random(1, 1);
     draw(f.model->params, &random);
     SeamRecord *r = &f.data->record[0];
@@ -322,7 +324,8 @@ int main(int argc, char **argv) {
     g_test_add_data_func("/streams/learns-bank", bank, test_learns);
     g_test_add_data_func("/streams/learns-scan", scan, test_learns);
     g_test_add_func("/streams/needs-the-past", test_needs_the_past);
-    g_test_add_func("/streams/as-the-pipeline", test_as_the_pipeline);
+    g_test_add_data_func("/streams/as-the-pipeline", NULL, test_as_the_pipeline);
+    g_test_add_data_func("/streams/as-the-pipeline-merged", GINT_TO_POINTER(50), test_as_the_pipeline);
     g_test_add_func("/streams/draws", test_draws);
     g_test_add_func("/streams/refused", test_refused);
     g_test_add_func("/streams/gradients", test_gradients);

@@ -10,7 +10,7 @@
 static void check_numbers(const SeamRecipe *r) {
     const SeamTrainOptions *t = &r->train;
     const SeamAugment *a = &r->augment;
-    g_assert_true(t->steps >= 0 && t->batch >= 1 && t->frames >= 1 && t->eval_frames >= 0);
+    g_assert_true(t->steps >= 0 && t->batch >= 1 && t->chunks >= 1 && t->frames >= 1 && t->eval_frames >= 0);
     g_assert_true(t->lr > 0 && t->warmup >= 0 && t->clip > 0 && t->ema >= 0 && t->ema < 1 && t->positive >= 1);
     g_assert_true(t->good_share >= 0 && t->good_share <= 1 && t->video_rate >= 0 && t->group_power >= 0 && t->group_power <= 1);
     g_assert_true(a->noise >= 0 && a->shift >= 0 && a->scale >= 0 && a->time_shift <= 0.5 && a->channel_dropout < 1 && a->modality_dropout < 1 &&
