@@ -21,15 +21,16 @@ static const char recipe_text[] =
     "{\"name\":\"tiny\",\"config\":{\"dim\":%d,\"layers\":1,\"heads\":2,\"experts\":%d,\"groups\":1,\"groups_kept\":1,\"top_k\":1,\"expert_width\":16,"
     "\"router_rank\":4,\"fusion_layers\":1,\"fusion_neighbours\":2,\"fusion_width\":16,\"window\":1,%s\"modalities\":["
     "{\"name\":\"sensors\",\"front\":\"sensor\",\"channels\":1,\"rate\":8,\"patch\":4,\"time_bins\":2,\"fft\":0,\"bands\":0,\"arc_channel\":0,"
-    "\"mean\":[0],\"std\":[1]}],"
+    "\"mean\":[0],\"std\":[1]}%s],"
     "\"classes\":[\"good\",\"porosity\"],\"tasks\":[{\"name\":\"classify\",\"kind\":\"classify\",\"rank\":0}]},"
     "\"augment\":{\"gain\":0,\"sensor_noise\":0,\"time_shift\":0,\"channel_dropout\":0,\"modality_dropout\":0,\"alone\":0},"
     "\"train\":{\"steps\":%d,\"batch\":8,\"chunks\":%d,\"lr\":0.01,\"warmup\":5,\"ema\":0.9,\"seed\":3}}";
 static const char bank[] = "\"mixer\":\"global\",\"bank_slots\":8,\"bank_write\":1,", scan[] = "\"mixer\":\"scan\",\"scan_state\":8,",
                   both[] = "\"mixer\":\"scan\",\"scan_state\":3,\"bank_slots\":2,\"bank_write\":2,", neither[] = "\"mixer\":\"global\",";
+static const char log_text[] = ",{\"name\":\"log\",\"front\":\"text\",\"buckets\":8,\"ngram_min\":3,\"ngram_max\":3,\"max_tokens\":2}";
 
-static SeamRecipe *parse(const char *options, int32_t dim, int32_t experts, int32_t steps, int32_t chunks, GError **error) {
-    g_autofree char *text = g_strdup_printf(recipe_text, dim, experts, options, steps, chunks);
+static SeamRecipe *parse(const char *options, const char *modality, int32_t dim, int32_t experts, int32_t steps, int32_t chunks, GError **error) {
+    g_autofree char *text = g_strdup_printf(recipe_text, dim, experts, options, modality, steps, chunks);
     return seam_recipe_parse(text, "tiny", error);
 }
 
@@ -62,7 +63,7 @@ typedef struct {
 static void setup(Fixture *f, const char *options, int32_t steps, int32_t chunks) {
     GError *error = NULL;
     memset(f, 0, sizeof *f);
-    f->recipe = parse(options, 16, 2, steps, chunks, &error);
+    f->recipe = parse(options, "", 16, 2, steps, chunks, &error);
     g_assert_no_error(error);
     f->data = make_data(&f->recipe->config);
     f->calibration = seam_calibration_new();
@@ -249,7 +250,7 @@ static void test_draws(void) {
 
 static void refuses(const char *options, int32_t chunks, const char *message) {
     GError *error = NULL;
-    g_assert_null(parse(options, 16, 2, 10, chunks, &error));
+    g_assert_null(parse(options, "", 16, 2, 10, chunks, &error));
     g_assert_error(error, SEAM_ERROR, SEAM_ERROR_VALUE);
     if (!strstr(error->message, message))
         g_error("%s: it does not say %s", error->message, message);
@@ -271,6 +272,15 @@ typedef struct {
     SeamBatch *batch;
     float weight[MOST_TOKENS * WIDTH];
 } Chain;
+
+// Texts of one chunk and of three, two of them in one window.
+static void add_log(SeamRecord *r) {
+    static const SeamTimedText lines[] = {{0.25, (char *)"arc on now wire slips"}, {0.5, (char *)"wire"}, {1.5, (char *)"gas low at the nozzle"}};
+    r->stream[1].texts = G_N_ELEMENTS(lines);
+    r->stream[1].text = g_memdup2(lines, sizeof lines);
+    for (size_t i = 0; i < G_N_ELEMENTS(lines); i++)
+        r->stream[1].text[i].text = g_strdup(lines[i].text);
+}
 
 // Two streams, of three windows and of two, and a window that is alone.
 static double loss_of(void *data, bool backward) {
@@ -296,7 +306,7 @@ static void test_gradients(void) {
     static const int32_t streams[] = {0, 0, 0, 1, 1, -1};
     Chain c = {0};
     GError *error = NULL;
-    SeamRecipe *recipe = parse(both, WIDTH, 1, 10, CHUNKS, &error);
+    SeamRecipe *recipe = parse(both, log_text, WIDTH, 1, 10, CHUNKS, &error);
     g_assert_no_error(error);
     SeamDataset *data = make_data(&recipe->config);
     c.model = seam_model_new(&recipe->config, true, 7, &error);
@@ -307,6 +317,8 @@ static void test_gradients(void) {
     SeamRandom random = seam_random(3, 1);
     draw(c.model->params, &random);
     fill(&random, c.weight, G_N_ELEMENTS(c.weight), 1);
+    for (int32_t i = 0; i < 3; i++)
+        add_log(&data->record[i]);
     for (int32_t w = 0; w < (int32_t)G_N_ELEMENTS(streams); w++) {
         seam_batch_add(c.batch, &data->record[w < 3 ? 0 : w < 5 ? 1 : 2], w < 3 ? w : w < 5 ? w - 3 : 0, UINT32_MAX, 0, NULL, NULL);
         c.batch->stream[w] = streams[w];
