@@ -32,7 +32,8 @@ SeamBatch *seam_batch_new(const SeamConfig *config, int32_t capacity, GError **e
     b->capacity = capacity;
     b->time = g_new0(double, capacity);
     b->label = g_new0(int32_t, capacity);
-    b->stream = g_new0(int32_t, capacity);
+    b->stream = g_new(int32_t, capacity);
+    memset(b->stream, -1, (size_t)capacity * sizeof *b->stream); // alone, whoever fills it
     b->remaining = g_new0(double, capacity);
     for (int32_t m = 0; m < config->n_modalities; m++) {
         SeamBatchPart *p = &b->part[m];
