@@ -183,16 +183,24 @@ static bool read_sound(const char *path, SeamSamples *out, GError **error) {
 
 // ---- text ----------------------------------------------------------------------------------------------------------------------
 
+// Length of the tag that begins here; 0: it is none, as in "p < 3 bar".
+static gsize tag_length(const char *bytes, gsize size) {
+    if (size < 2 || bytes[0] != '<' || !(g_ascii_isalpha(bytes[1]) || bytes[1] == '/'))
+        return 0;
+    for (gsize i = 1; i < size && bytes[i] != '<' && bytes[i] != '\n'; i++)
+        if (bytes[i] == '>')
+            return i + 1;
+    return 0;
+}
+
 // Subtitles come with <b> and &amp;: tags are left out, entities replaced.
 static char *plain_text(const char *bytes, gsize size) {
     static const char *const entities[][2] = {{"&lt;", "<"}, {"&gt;", ">"}, {"&quot;", "\""}, {"&apos;", "'"}, {"&#39;", "'"}, {"&amp;", "&"}};
     GString *text = g_string_new(NULL);
-    bool tag = false;
-    for (gsize i = 0; i < size && bytes[i]; i++) {
-        tag = tag || bytes[i] == '<';
-        if (!tag)
+    for (gsize i = 0, tag; i < size && bytes[i]; i += tag > 0 ? tag : 1) {
+        tag = tag_length(bytes + i, size - i);
+        if (tag == 0)
             g_string_append_c(text, bytes[i]);
-        tag = tag && bytes[i] != '>';
     }
     for (size_t i = 0; i < G_N_ELEMENTS(entities); i++)
         g_string_replace(text, entities[i][0], entities[i][1], 0);
