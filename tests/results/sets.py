@@ -64,11 +64,11 @@ SETS = {s.name: s for s in [
         "file has fewer, so length cannot be seen and the answer comes before the weld ends. Bad welds come from two nights: each night is held in turn. About 60 "
         "variants of the recipe were chosen on these two nights, so the figure flatters.", "Recipe only: the repository is under MIT, which does not name the data."),
     Set("neu-det", "neu-det", "surface-defects/neu-det.json", [
-        Question("A fifth of the pictures held", folds(5)[:1], ["accuracy", "macro_f1", "map50"], baselines={"EfficientNet-Lite0, ImageNet weights": ("pictures.py", "--epochs", "5")}, deletion=True)],
+        Question("A fifth of the pictures held", folds(5)[:1], ["accuracy", "macro_f1", "map50"], baselines={"EfficientNet-Lite0, ImageNet weights, 5 epochs": ("pictures.py", "--epochs", "5")}, deletion=True)],
         "Near duplicates: pictures were cut from the same plates. Pictures whose difference hashes are near each other stay on one side.", LICENCE),
     Set("weld-photos", "weld-photos", "surface-defects/weld-photos.json", [
         Question("A fifth held, a video's frames on one side", folds(5)[:1], ["accuracy", "macro_f1", "map50"],
-                 baselines={"EfficientNet-Lite0, ImageNet weights": ("pictures.py", "--good", "1", "--epochs", "8")}, demands=DEMANDS, deletion=True,
+                 baselines={"EfficientNet-Lite0, ImageNet weights, 8 epochs": ("pictures.py", "--good", "1", "--epochs", "8")}, demands=DEMANDS, deletion=True,
                  variants={"without pretraining": {"pretrain": {"steps": 0}}})],
         "352 of the pictures are frames of six videos, and others are copies of one source: a random split shows a model its own neighbours. A video's frames and near duplicates stay on "
         "one side. What is held comes from other videos than what calibrates, so the scores are no draws of one kind, and the table shows promises broken: thresholds must come from the "
