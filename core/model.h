@@ -87,7 +87,7 @@ SeamStatus seam_model_embed_images(const SeamModel *model, SeamRun *run, int32_t
 // One sequence a window; a window without valid stretches gives an empty sequence.
 SeamStatus seam_model_embed_windows(const SeamModel *model, SeamRun *run, int32_t modality, int32_t windows,
                                     const SeamSensorWindow *window, SeamTokens *out, SeamSensorEmbedSaved *saved);
-// UTF-8 texts (invalid bytes are hashed as they are); one sequence a text, of a long one a sequence a chunk (text_embed.h), which out->seq_more tells.
+// UTF-8 texts (invalid bytes are hashed as they are); one sequence a text, of a long one a sequence a chunk (text_embed.h), which out->seq_follows tells.
 SeamStatus seam_model_embed_texts(const SeamModel *model, SeamRun *run, int32_t modality, int32_t texts, const char *const *text,
                                   const double *time, SeamTokens *out, SeamTextEmbedSaved *saved);
 // The next chunk of a text that was opened by seam_text_open with the modality's embed, as one sequence, for a stream that is encoded by
@@ -105,7 +105,7 @@ SeamStatus seam_model_embed_features(const SeamModel *model, SeamRun *run, int32
 // left; size is in the run's arena. Pictures get their tokens back after the last layer of the call, so that a cell has a token.
 // With exit heads and effort.exit_margin a sequence may leave at one: layers after it pass it by, and tokens->seq_left (where there is one) is set, for the
 // layers that others run. A sequence whose seq_left is set is left as it is.
-// Sequences that seq_more joins are one to layers that scan, and several to all others. What goes on to the fusion is the last one of them (core/text_chunks.h).
+// Sequences that follow each other (tokens->seq_follows) are one to layers that scan, and several to all others.
 SeamStatus seam_model_encode(const SeamModel *model, SeamRun *run, int32_t first, int32_t last, SeamTokens *tokens, float *use,
                              SeamEncoderSaved *saved);
 // The same in inference for the next tokens of a stream: all sequences follow one another, and what the scan layers know of it is in carry.

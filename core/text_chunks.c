@@ -12,17 +12,22 @@ static void move_row(SeamTokens *t, int32_t to, int32_t from) {
         t->size[to] = t->size[from];
 }
 
+static bool has_chunks(const SeamTokens *t) {
+    return t->seq_follows && memchr(t->seq_follows, SEAM_FOLLOWS_CHUNK, (size_t)t->seqs);
+}
+
 SeamStatus seam_text_chunks_keep_last(SeamArena *arena, SeamTokens *tokens, int32_t **row) {
     int32_t n = 0, first = 0;
     *row = NULL;
-    if (!tokens->seq_more)
+    if (!has_chunks(tokens))
         return SEAM_OK;
     int32_t *start = SEAM_NEW0(arena, int32_t, tokens->seqs + 1); // the old ones are what the encoder's backward pass goes by
     if (!start || !(*row = SEAM_NEW(arena, int32_t, tokens->n)))
         return SEAM_NO_MEMORY;
     for (int32_t s = 0; s < tokens->seqs; s++) {
         int32_t end = tokens->seq_start[s + 1];
-        for (int32_t i = first; i < end && !tokens->seq_more[s]; i++) {
+        bool last = s + 1 == tokens->seqs || tokens->seq_follows[s + 1] != SEAM_FOLLOWS_CHUNK;
+        for (int32_t i = first; i < end && last; i++) {
             move_row(tokens, n, i);
             (*row)[n++] = i;
         }
@@ -31,7 +36,7 @@ SeamStatus seam_text_chunks_keep_last(SeamArena *arena, SeamTokens *tokens, int3
     }
     tokens->n = n;
     tokens->seq_start = start;
-    tokens->seq_more = NULL;
+    tokens->seq_follows = NULL;
     return SEAM_OK;
 }
 

@@ -27,6 +27,13 @@ typedef struct {
     uint8_t domain;   // SeamDomain
 } SeamPlace;
 
+// Whether a sequence goes on where the one before it ended: to layers that scan they are one (core/layers/pattern.h), to all others each is by itself.
+typedef enum {
+    SEAM_FOLLOWS_NONE,   // it begins anew
+    SEAM_FOLLOWS_STREAM, // as the next input of its stream
+    SEAM_FOLLOWS_CHUNK,  // as the next chunk of its text, of which the last one alone goes on to the fusion (core/text_chunks.h)
+} SeamFollows;
+
 typedef struct {
     int32_t n, dim, seqs;
     float *x;           // [n, dim]
@@ -34,9 +41,8 @@ typedef struct {
     double *seq_time;   // [seqs] running time of each sequence's start, seconds
     SeamPlace *place;   // [n]
     float *size;        // [n] how many tokens each stands for, or NULL: one each (core/layers/merge.h)
-    uint8_t *seq_follows; // [seqs] 1: goes on in its stream where the sequence before it ended, so that a scan carries its state; NULL: none does
     uint8_t *seq_left;  // [seqs] 1: left the encoder at an exit head, no later layer touches it; NULL: none has
-    uint8_t *seq_more;  // [seqs] 1: a chunk of a text that goes on in the next sequence (core/text_chunks.h); NULL: none does
+    uint8_t *seq_follows; // [seqs] SeamFollows; NULL: each begins anew
 } SeamTokens;
 
 // How many patches of one picture modality stand one after another from `first` on, before `end`; 0 when the first is none.

@@ -33,21 +33,16 @@ SeamPattern seam_pattern_dense(const SeamTokens *tokens) {
     return (SeamPattern){.n = tokens->n, .seqs = tokens->seqs, .seq_start = tokens->seq_start, .size = tokens->size};
 }
 
-// Whether a sequence goes on where the one before it ended.
-static bool goes_on(const SeamTokens *tokens, int32_t s) {
-    return s > 0 && ((tokens->seq_follows && tokens->seq_follows[s]) || (tokens->seq_more && tokens->seq_more[s - 1]));
-}
-
 SeamStatus seam_pattern_streams(SeamArena *arena, const SeamTokens *tokens, SeamPattern *out) {
     *out = seam_pattern_dense(tokens);
-    if (!tokens->seq_follows && !tokens->seq_more)
+    if (!tokens->seq_follows)
         return SEAM_OK;
     int32_t seqs = 0, *start = SEAM_NEW(arena, int32_t, (size_t)tokens->n + 1);
     if (!start)
         return SEAM_NO_MEMORY;
     start[0] = 0;
     for (int32_t s = 0; s < tokens->seqs; s++)
-        if (!goes_on(tokens, s) && tokens->seq_start[s] > start[seqs]) // empty ones are nothing to a scan
+        if (tokens->seq_follows[s] == SEAM_FOLLOWS_NONE && tokens->seq_start[s] > start[seqs]) // empty ones are nothing to a scan
             start[++seqs] = tokens->seq_start[s];
     if (tokens->n > start[seqs])
         start[++seqs] = tokens->n;

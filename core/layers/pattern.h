@@ -18,7 +18,7 @@ typedef struct {
 } SeamPattern;
 
 SeamPattern seam_pattern_dense(const SeamTokens *tokens);
-// The same, but sequences that follow each other in a stream (tokens->seq_follows), and the chunks of a text (seq_more), are one: what a layer that scans sees.
+// The same, but sequences that follow each other (tokens->seq_follows) are one: what a layer that scans sees.
 SeamStatus seam_pattern_streams(SeamArena *arena, const SeamTokens *tokens, SeamPattern *out);
 size_t seam_pattern_streams_bytes(int32_t n); // of arena
 

@@ -131,8 +131,8 @@ static SeamStatus new_features(const SeamTextEmbed *e, SeamRun *run, int32_t tex
                       .seq_start = SEAM_NEW0(run->arena, int32_t, seqs + 1),
                       .seq_time = SEAM_NEW(run->arena, double, seqs),
                       .place = SEAM_NEW(run->arena, SeamPlace, n)};
-    f->seq_more = seqs > texts ? SEAM_NEW(run->arena, uint8_t, seqs) : NULL;
-    bool ok = f->x && f->seq_start && f->seq_time && f->place && (f->seq_more || seqs == texts);
+    f->seq_follows = seqs > texts ? SEAM_NEW(run->arena, uint8_t, seqs) : NULL;
+    bool ok = f->x && f->seq_start && f->seq_time && f->place && (f->seq_follows || seqs == texts);
     for (int32_t i = 0; ok && i < n; i++)
         f->place[i] =
             (SeamPlace){.modality = (uint8_t)e->modality, .domain = SEAM_DOMAIN_WORD};
@@ -149,14 +149,17 @@ SeamStatus seam_text_embed_forward(const SeamTextEmbed *e, SeamRun *run, int32_t
     int32_t *ids = SEAM_NEW(run->arena, int32_t, (size_t)features->n * most);
     if (!start || !ids)
         return SEAM_NO_MEMORY;
-    for (int32_t t = 0; t < texts; t++)
+    for (int32_t t = 0; t < texts; t++) {
+        SeamFollows follows = SEAM_FOLLOWS_NONE;
         do {
             n = read_chunk(e, &cursor[t], n, start, ids);
             features->seq_time[s] = time[t];
-            if (features->seq_more)
-                features->seq_more[s] = cursor[t].words > 0;
+            if (features->seq_follows)
+                features->seq_follows[s] = (uint8_t)follows;
             features->seq_start[++s] = n;
+            follows = SEAM_FOLLOWS_CHUNK;
         } while (whole && cursor[t].words > 0);
+    }
     SEAM_TRY(run->kernels->embed_bag(n, start, ids, e->dim, e->table->data, features->x));
     seam_arena_release(run->arena, saved ? ids_mark : mark);
     if (saved) // most words are short: what they did not need goes back

@@ -42,8 +42,8 @@ SeamTextCursor seam_text_open(const SeamTextEmbed *e, const char *text, size_t s
 int32_t seam_text_chunk(const SeamTextEmbed *e, const SeamTextCursor *cursor);
 
 // Moves each text's cursor [texts] over its next chunk, or with `whole` over all of them. One
-// sequence a chunk (one without tokens of a text without words); with `whole`, features->seq_more
-// says which go on, where any does.
+// sequence a chunk (one without tokens of a text without words); with `whole`,
+// features->seq_follows says which go on, where any does.
 SeamStatus seam_text_embed_forward(const SeamTextEmbed *e, SeamRun *run, int32_t texts,
                                    SeamTextCursor *cursor, const double *time, bool whole,
                                    SeamTokens *features, SeamTextEmbedSaved *saved);

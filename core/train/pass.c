@@ -43,8 +43,8 @@ static void append_tokens(SeamTokens *to, int32_t n, int32_t seqs, const SeamTok
     memcpy(to->place + n, part->place + first, (size_t)tokens * sizeof *to->place);
     for (int32_t i = 0; to->size && i < tokens; i++)
         to->size[n + i] = part->size ? part->size[first + i] : 1;
-    if (part->seq_more)
-        memcpy(to->seq_more + seqs, part->seq_more + first_seq, (size_t)part_seqs);
+    if (to->seq_follows && part->seq_follows)
+        memcpy(to->seq_follows + seqs, part->seq_follows + first_seq, (size_t)part_seqs);
     memcpy(to->seq_time + seqs, part->seq_time + first_seq, (size_t)part_seqs * sizeof *to->seq_time);
     for (int32_t s = 1; s <= part_seqs; s++)
         to->seq_start[seqs + s] = n + part->seq_start[first_seq + s] - first;
@@ -53,26 +53,28 @@ static void append_tokens(SeamTokens *to, int32_t n, int32_t seqs, const SeamTok
 // The window of each sequence of a modality: chunks of one text have that of the text.
 static void fill_windows(const SeamTokens *part, const int32_t *window, int32_t *window_of) {
     for (int32_t s = 0; s < part->seqs; s++) {
+        window += s > 0 && !(part->seq_follows && part->seq_follows[s] == SEAM_FOLLOWS_CHUNK);
         window_of[s] = *window;
-        window += !(part->seq_more && part->seq_more[s]);
     }
 }
 
 static SeamStatus join_parts(SeamRun *run, const SeamBatch *batch, const SeamTokens *part, SeamPass *pass) {
     int32_t modalities = batch->config->n_modalities;
-    bool sizes = false, chunks = false;
+    bool sizes = false, follows = false;
+    for (int32_t w = 0; w < batch->windows; w++)
+        follows |= batch->stream[w] >= 0;
     for (int32_t m = 0; m < modalities; m++) {
         pass->first[m + 1] = pass->first[m] + part[m].n;
         pass->first_seq[m + 1] = pass->first_seq[m] + part[m].seqs;
         sizes |= part[m].size != NULL;
-        chunks |= part[m].seq_more != NULL;
+        follows |= part[m].seq_follows != NULL;
     }
     memcpy(pass->embedded, pass->first, sizeof pass->first);
     SEAM_TRY(take_tokens(run, pass->first[modalities], batch->config->dim, pass->first_seq[modalities], &pass->encoded));
     pass->window_of = SEAM_NEW(run->arena, int32_t, pass->encoded.seqs);
     pass->encoded.size = sizes ? SEAM_NEW(run->arena, float, pass->encoded.n) : NULL;
-    pass->encoded.seq_more = chunks ? SEAM_NEW0(run->arena, uint8_t, pass->encoded.seqs) : NULL;
-    if (!pass->window_of || (sizes && !pass->encoded.size) || (chunks && !pass->encoded.seq_more))
+    pass->encoded.seq_follows = follows ? SEAM_NEW0(run->arena, uint8_t, pass->encoded.seqs) : NULL;
+    if (!pass->window_of || (sizes && !pass->encoded.size) || (follows && !pass->encoded.seq_follows))
         return SEAM_NO_MEMORY;
     for (int32_t m = 0; m < modalities; m++) {
         if (part[m].seqs == 0)
@@ -83,23 +85,16 @@ static SeamStatus join_parts(SeamRun *run, const SeamBatch *batch, const SeamTok
     return SEAM_OK;
 }
 
-// Which sequences go on where the one before them ended. Where no window is part of a stream none does, nor do the pictures of a window.
-static SeamStatus find_followers(SeamRun *run, const SeamBatch *batch, SeamPass *pass) {
-    bool any = false;
-    for (int32_t w = 0; w < batch->windows; w++)
-        any |= batch->stream[w] >= 0;
-    if (!any)
-        return SEAM_OK;
-    uint8_t *follows = SEAM_NEW0(run->arena, uint8_t, pass->encoded.seqs);
-    if (!follows)
-        return SEAM_NO_MEMORY;
-    for (int32_t m = 0; m < batch->config->n_modalities; m++)
+// Inputs of one modality that are part of one stream follow each other; beside that chunks of a text do. Of a window that is alone no inputs do, such as
+// its pictures.
+static void find_followers(const SeamBatch *batch, SeamPass *pass) {
+    uint8_t *follows = pass->encoded.seq_follows;
+    for (int32_t m = 0; follows && m < batch->config->n_modalities; m++)
         for (int32_t s = pass->first_seq[m] + 1; s < pass->first_seq[m + 1]; s++) {
             int32_t stream = batch->stream[pass->window_of[s]];
-            follows[s] = stream >= 0 && stream == batch->stream[pass->window_of[s - 1]];
+            if (follows[s] == SEAM_FOLLOWS_NONE && stream >= 0 && stream == batch->stream[pass->window_of[s - 1]])
+                follows[s] = SEAM_FOLLOWS_STREAM;
         }
-    pass->encoded.seq_follows = follows;
-    return SEAM_OK;
 }
 
 // Of long texts the last chunk alone goes on.
@@ -118,7 +113,7 @@ SeamStatus seam_pass_encode(const SeamModel *model, SeamRun *run, const SeamBatc
         if (batch->part[m].n > 0)
             SEAM_TRY(embed_part(model, run, m, &batch->part[m], train, pass, &part[m]));
     SEAM_TRY(join_parts(run, batch, part, pass));
-    SEAM_TRY(find_followers(run, batch, pass));
+    find_followers(batch, pass);
     pass->encoder = train ? SEAM_NEW0(run->arena, SeamEncoderSaved, config->layers) : NULL;
     if (train && !pass->encoder)
         return SEAM_NO_MEMORY;

@@ -85,10 +85,10 @@ static void test_cut(void) {
             int32_t n = t.seq_start[s + 1] - t.seq_start[s];
             g_assert_cmpint(alone.n, ==, n);
             g_assert_cmpint(alone.seqs, ==, 1);
-            g_assert_null(alone.seq_more);
+            g_assert_null(alone.seq_follows);
             assert_near_all(t.x + t.seq_start[s] * DIM, alone.x, (size_t)n * DIM);
             g_assert_cmpfloat(t.seq_time[s], ==, 1.5);
-            g_assert_true(t.seqs == 1 ? t.seq_more == NULL : t.seq_more[s] == (s + 1 < t.seqs));
+            g_assert_true(t.seqs == 1 ? t.seq_follows == NULL : t.seq_follows[s] == (s > 0 ? SEAM_FOLLOWS_CHUNK : SEAM_FOLLOWS_NONE));
         }
         g_assert_null(cases[i].chunk[t.seqs]);
         f.arena.used = 0;
@@ -103,7 +103,7 @@ static void test_no_scan(void) {
     SeamTokens t = embed(&f, "a b c d e f g"), newest = embed(&f, "e f g");
     g_assert_cmpint(t.n, ==, WORDS);
     g_assert_cmpint(t.seqs, ==, 1);
-    g_assert_null(t.seq_more);
+    g_assert_null(t.seq_follows);
     g_assert_cmpmem(t.x, WORDS * DIM * sizeof(float), newest.x, WORDS * DIM * sizeof(float));
     SeamTextCursor c = seam_text_open(&f.model->embed[A].text, "a b c d e", 9);
     g_assert_cmpint(c.words, ==, WORDS);
