@@ -10,6 +10,7 @@
 #include "core/train/draw.h"
 #include "core/train/evaluate.h"
 #include "core/train/pass.h"
+#include "core/train/past.h"
 #include "core/train/split.h"
 #include "core/train/trainer.h"
 #include "tests/core/differences.h"
@@ -273,9 +274,10 @@ typedef struct {
     float weight[MOST_TOKENS * WIDTH];
 } Chain;
 
-// Texts of one chunk and of three, two of them in one window.
+// Texts of one chunk and of several, two of them in one window; one window has none.
 static void add_log(SeamRecord *r) {
-    static const SeamTimedText lines[] = {{0.25, (char *)"arc on now wire slips"}, {0.5, (char *)"wire"}, {1.5, (char *)"gas low at the nozzle"}};
+    static const SeamTimedText lines[] = {{0.25, (char *)"arc on now wire slips"}, {0.5, (char *)"wire"}, {1.5, (char *)"gas low at the nozzle"},
+                                          {3.25, (char *)"purge on and off"}};
     r->stream[1].texts = G_N_ELEMENTS(lines);
     r->stream[1].text = g_memdup2(lines, sizeof lines);
     for (size_t i = 0; i < G_N_ELEMENTS(lines); i++)
@@ -331,6 +333,146 @@ static void test_gradients(void) {
     seam_arena_clear(&c.arena);
 }
 
+// ---- texts of several chunks in a stream ----------------------------------------------------------------------------------------------
+
+typedef struct {
+    SeamRecipe *recipe;
+    SeamDataset *data;
+    SeamModel *model;
+    SeamArena arena;
+    SeamRun run;
+    SeamPast past;
+    SeamBatch *batch;
+} Texts;
+
+static void setup_texts(Texts *f, SeamMixer first, SeamMixer second) {
+    GError *error = NULL;
+    *f = (Texts){.recipe = parse(both, log_text, WIDTH, 1, 10, CHUNKS, &error)};
+    g_assert_no_error(error);
+    SeamConfig *config = &f->recipe->config;
+    config->layers = 2;
+    config->mixer[0] = first;
+    config->mixer[1] = second;
+    f->data = make_data(config);
+    f->model = seam_model_new(config, true, 7, &error);
+    f->batch = seam_batch_new(config, 2 * SECONDS, &error);
+    g_assert_true(seam_past_init(&f->past, config, &error) && seam_past_need(&f->past, 1, &error));
+    g_assert_no_error(error);
+    g_assert_true(seam_arena_init(&f->arena, 16 << 20));
+    f->run = (SeamRun){.kernels = seam_kernels_cpu(), .arena = &f->arena};
+    SeamRandom random = seam_random(3, 1);
+    draw(f->model->params, &random);
+    for (int32_t i = 0; i < 2; i++)
+        add_log(&f->data->record[i]);
+}
+
+static void teardown_texts(Texts *f) {
+    seam_past_clear(&f->past);
+    seam_batch_free(f->batch);
+    seam_model_free(f->model);
+    seam_dataset_free(f->data);
+    seam_recipe_free(f->recipe);
+    seam_arena_clear(&f->arena);
+}
+
+static void append(SeamTokens *to, const SeamTokens *from) {
+    memcpy(to->x + to->n * WIDTH, from->x, (size_t)from->n * WIDTH * sizeof *to->x);
+    memcpy(to->place + to->n, from->place, (size_t)from->n * sizeof *to->place);
+    for (int32_t i = 0; to->size && i < from->n; i++)
+        to->size[to->n + i] = from->size ? from->size[i] : 1;
+    to->seq_time[to->seqs] = from->seq_time[0];
+    to->n += from->n;
+    to->seq_start[++to->seqs] = to->n;
+}
+
+// A window's tokens after the encoder, a buffer a chunk: of each text the last one goes on.
+static void encode_buffers(Texts *f, const SeamRecord *r, int32_t k, SeamTokens *in) {
+    SeamSensorWindow w = {.time = k, .samples = RATE, .valid = RATE, .x = r->stream[0].x + k * RATE};
+    SeamTokens t;
+    assert_ok(seam_model_embed_windows(f->model, &f->run, 0, 1, &w, &t, NULL));
+    assert_ok(seam_model_encode_stream(f->model, &f->run, 0, 1, &t, NULL, &f->past.carry[0]));
+    append(in, &t);
+    for (int32_t i = 0; i < r->stream[1].texts; i++) {
+        const SeamTimedText *text = &r->stream[1].text[i];
+        if ((int32_t)text->time != k)
+            continue;
+        SeamTextCursor cursor = seam_text_open(&f->model->embed[1].text, text->text, strlen(text->text));
+        do {
+            assert_ok(seam_model_embed_chunk(f->model, &f->run, 1, &cursor, text->time, &t));
+            assert_ok(seam_model_encode_stream(f->model, &f->run, 0, 1, &t, NULL, &f->past.carry[1]));
+        } while (cursor.words > 0);
+        append(in, &t);
+    }
+}
+
+static SeamTokens by_buffers(Texts *f, const SeamRecord *r, int32_t k) {
+    float x[MOST_TOKENS * WIDTH], size[MOST_TOKENS];
+    SeamPlace place[MOST_TOKENS];
+    int32_t start[MOST_TOKENS] = {0}, window_of[MOST_TOKENS] = {0};
+    double seq_time[MOST_TOKENS], time = k;
+    SeamTokens in = {.dim = WIDTH, .x = x, .place = place, .seq_start = start, .seq_time = seq_time, .size = f->run.effort.merge > 0 ? size : NULL}, out;
+    encode_buffers(f, r, k, &in);
+    assert_ok(seam_model_fuse(f->model, &f->run, &in, 1, window_of, &time, &out, NULL));
+    assert_ok(seam_model_remember(f->model, &f->run, &f->past.bank[0], &out, NULL));
+    return out;
+}
+
+// As files are judged.
+static SeamTokens by_windows(Texts *f, const SeamRecord *r, int32_t k) {
+    SeamPass pass;
+    SeamTokens out;
+    seam_batch_reset(f->batch);
+    seam_batch_add(f->batch, r, k, UINT32_MAX, 0, NULL, NULL);
+    assert_ok(seam_pass_encode_stream(f->model, &f->run, f->batch, f->past.carry, NULL, &pass));
+    assert_ok(seam_pass_fuse_some(f->model, &f->run, f->batch, &pass, UINT32_MAX, &out));
+    assert_ok(seam_model_remember(f->model, &f->run, &f->past.bank[0], &out, NULL));
+    return out;
+}
+
+static void assert_near_tokens(const SeamTokens *a, int32_t window, const SeamTokens *b) {
+    int32_t first = a->seq_start[window], n = a->seq_start[window + 1] - first;
+    g_assert_cmpint(n, ==, b->n);
+    for (int32_t i = 0; i < n * WIDTH; i++)
+        if (!(fabsf(a->x[first * WIDTH + i] - b->x[i]) <= 1e-5f * (1 + fabsf(b->x[i]))))
+            g_error("window %d, value %d: %g and %g", window, i, (double)a->x[first * WIDTH + i], (double)b->x[i]);
+}
+
+static const SeamMixer pairs[][2] = {{SEAM_MIXER_SCAN, SEAM_MIXER_SCAN}, {SEAM_MIXER_SCAN, SEAM_MIXER_GLOBAL}, {SEAM_MIXER_LOCAL, SEAM_MIXER_SCAN}};
+
+// Two recordings, each a stream with texts: what training makes of them in one batch, what judging makes of them window by window, and what the elements make
+// of them, buffer by buffer, is the same. data: the share of tokens that is merged, which training never does.
+static void test_texts(const void *data) {
+    for (size_t i = 0; i < G_N_ELEMENTS(pairs); i++) {
+        Texts f;
+        SeamPass pass;
+        SeamTokens want[2 * SECONDS];
+        setup_texts(&f, pairs[i][0], pairs[i][1]);
+        f.run.effort.merge = (float)GPOINTER_TO_INT(data) / 100;
+        for (int32_t way = 0; way < 2; way++)
+            for (int32_t w = 0; w < 2 * SECONDS; w++) {
+                if (w % SECONDS == 0)
+                    seam_past_reset(&f.past);
+                SeamTokens t = (way == 0 ? by_buffers : by_windows)(&f, &f.data->record[w / SECONDS], w % SECONDS);
+                if (way == 0)
+                    want[w] = t;
+                else
+                    assert_near_tokens(&t, 0, &want[w]);
+            }
+        seam_batch_reset(f.batch);
+        for (int32_t w = 0; w < 2 * SECONDS; w++) {
+            seam_batch_add(f.batch, &f.data->record[w / SECONDS], w % SECONDS, UINT32_MAX, 0, NULL, NULL);
+            f.batch->stream[w] = w / SECONDS;
+        }
+        for (int32_t train = 0; train < 2 && !data; train++) {
+            assert_ok(seam_pass_encode(f.model, &f.run, f.batch, train, NULL, &pass));
+            assert_ok(seam_pass_fuse(f.model, &f.run, f.batch, train, &pass));
+            for (int32_t w = 0; w < 2 * SECONDS; w++)
+                assert_near_tokens(&pass.fused, w, &want[w]);
+        }
+        teardown_texts(&f);
+    }
+}
+
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_data_func("/streams/learns-bank", bank, test_learns);
@@ -341,5 +483,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/streams/draws", test_draws);
     g_test_add_func("/streams/refused", test_refused);
     g_test_add_func("/streams/gradients", test_gradients);
+    g_test_add_data_func("/streams/texts", NULL, test_texts);
+    g_test_add_data_func("/streams/texts-merged", GINT_TO_POINTER(50), test_texts);
     return g_test_run();
 }
