@@ -94,6 +94,38 @@ typedef struct {
     float mass; // 0 to 1; 0 (as the gradient needs it): every token has top_k
 } SeamRoute;
 
+// Weights in the order in which a backend's products read them: made once, when a model is loaded, immutable from then on, read by any thread. `groups`
+// matrices w[g] [n, k] lie in one block that the caller owns. The number types, all with sums over k:
+//   F32   as given; sums in f32 (ref: double)
+//   BF16  weights and rows of x rounded to bfloat16 (nearest even); sums in f32 (ref: double of the rounded)
+//   I8    weights are whole numbers q of -127 .. 127 with a scale an output row, w = scale[g, n] q. A row of x is rounded to whole numbers by its own scale
+//         ("per token": Yao 2022, ZeroQuant, sec. 4.1): s = max |x| / 127, q_x = nearest even of x / s. Sums of q_x q are whole and exact (k <= 2^16), so that
+//         backends differ by the roundings of s scale sum + bias alone. A row with a NaN or an infinity gives NaN in all of its outputs.
+typedef enum { SEAM_PACK_F32, SEAM_PACK_BF16, SEAM_PACK_I8 } SeamPackType;
+
+typedef struct {
+    SeamPackType type;
+    int32_t groups, n, k;
+    const void *data; // pack_bytes() of the backend that packed it, and for its own products only; 64-byte aligned
+} SeamPacked;
+
+typedef enum { SEAM_ACT_NONE, SEAM_ACT_GELU } SeamActivation; // gelu as the operation below
+
+// Linear maps of rows, packed: with group g of row r (start[g] <= r < start[g + 1]) and its row of x, source[r],
+//   y[r] = act(w[g] x[source[r]] + bias[g]),  or y[r] += that, with `add`.
+typedef struct {
+    const SeamPacked *w;
+    int32_t rows, x_rows;
+    const int32_t *start;  // [groups + 1], start[0] = 0, start[groups] = rows; NULL where there is one group: all rows
+    const int32_t *source; // [rows], each in 0 .. x_rows - 1, a row may come several times; NULL: r itself (x_rows = rows)
+    const float *x;        // [x_rows, k], rows ldx apart
+    const float *bias;     // [groups, n], or NULL
+    float *y;              // [rows, n], rows ldy apart
+    int32_t ldx, ldy;
+    SeamActivation act;
+    bool add;
+} SeamLinearCall;
+
 typedef struct SeamKernels {
     const char *backend; // "ref", "cpu"
 
@@ -101,6 +133,14 @@ typedef struct SeamKernels {
     // beta is 0 or 1; with 0, c is never read. Sums in f32 (ref: double).
     SeamStatus (*gemm)(bool ta, bool tb, int32_t m, int32_t n, int32_t k, const float *a, int32_t lda,
                        const float *b, int32_t ldb, float beta, float *c, int32_t ldc);
+
+    // Inference with packed weights. A type that a machine has no instructions for works all the same, by ref.
+    size_t (*pack_bytes)(SeamPackType type, int32_t groups, int32_t n, int32_t k);
+    // data = w [groups, n, k] packed; I8: scale = max |row| / 127, q = nearest even of w / scale; a row of zeros has scale 0.
+    void (*pack)(SeamPackType type, int32_t groups, int32_t n, int32_t k, const float *w, void *data);
+    // The same of whole numbers q [groups, n, k] and scale [groups, n] that are there already (type I8).
+    void (*pack_i8)(int32_t groups, int32_t n, int32_t k, const int8_t *q, const float *scale, void *data);
+    SeamStatus (*linear)(const SeamLinearCall *call);
 
     // Ragged groups of rows with one matrix a group: for each g, rows r in [start[g], start[g+1]):
     //   c[r, n] = a[r, k] op(b[g]) ; b[g] is [k, n], or [n, k] when tb. start[0] = 0. (MoE forward and input gradient.)
