@@ -97,10 +97,12 @@ typedef struct {
 // Weights in the order in which a backend's products read them: made once, when a model is loaded, immutable from then on, read by any thread. `groups`
 // matrices w[g] [n, k] lie in one block that the caller owns. The number types, all with sums over k:
 //   F32   as given; sums in f32 (ref: double)
-//   BF16  weights and rows of x rounded to bfloat16 (nearest even); sums in f32 (ref: double of the rounded)
+//   BF16  weights and rows of x rounded to bfloat16 (nearest even; below 2^-126 they may count as 0); sums in f32 (ref: double of the rounded)
 //   I8    weights are whole numbers q of -127 .. 127 with a scale an output row, w = scale[g, n] q. A row of x is rounded to whole numbers by its own scale
-//         ("per token": Yao 2022, ZeroQuant, sec. 4.1): s = max |x| / 127, q_x = nearest even of x / s. Sums of q_x q are whole and exact (k <= 2^16), so that
-//         backends differ by the roundings of s scale sum + bias alone. A row with a NaN or an infinity gives NaN in all of its outputs.
+//         ("per token": Yao 2022, ZeroQuant, sec. 4.1). Sums of q_x q are whole and exact (k <= 2^16), so that backends differ by the roundings of
+//         s scale sum + bias alone. A row with a NaN or an infinity gives NaN in all of its outputs.
+// Rounding of a row v to whole numbers, the same bits in every backend: with m = max |v|, s = m / 127 and q = nearest even of v (127 / m), each operation in f32;
+// where m < 2^-120 (127 / m would be infinite) s = 0 and q = 0; where v is not finite throughout s = NaN and q = 0.
 typedef enum { SEAM_PACK_F32, SEAM_PACK_BF16, SEAM_PACK_I8 } SeamPackType;
 
 typedef struct {
@@ -134,11 +136,11 @@ typedef struct SeamKernels {
     SeamStatus (*gemm)(bool ta, bool tb, int32_t m, int32_t n, int32_t k, const float *a, int32_t lda,
                        const float *b, int32_t ldb, float beta, float *c, int32_t ldc);
 
-    // Inference with packed weights. A type that a machine has no instructions for works all the same, by ref.
+    // Inference with packed weights. Every type works on every machine; where it has no instructions of its own for a type, that is no faster than f32.
     size_t (*pack_bytes)(SeamPackType type, int32_t groups, int32_t n, int32_t k);
-    // data = w [groups, n, k] packed; I8: scale = max |row| / 127, q = nearest even of w / scale; a row of zeros has scale 0.
+    // data = w [groups, n, k] packed; I8: the rows of w rounded to whole numbers as above, s their scale.
     void (*pack)(SeamPackType type, int32_t groups, int32_t n, int32_t k, const float *w, void *data);
-    // The same of whole numbers q [groups, n, k] and scale [groups, n] that are there already (type I8).
+    // The same of whole numbers q [groups, n, k], none -128, and scale [groups, n] that are there already (type I8).
     void (*pack_i8)(int32_t groups, int32_t n, int32_t k, const int8_t *q, const float *scale, void *data);
     SeamStatus (*linear)(const SeamLinearCall *call);
 

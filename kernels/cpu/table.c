@@ -24,7 +24,7 @@ static const struct {
     size_t offset;
 } slots[] = {
 #define SLOT(field) {#field, offsetof(SeamKernels, field)}
-    SLOT(gemm), SLOT(grouped_gemm), SLOT(grouped_gemm_dw), SLOT(add_bias), SLOT(bias_grad), SLOT(grouped_add_bias), SLOT(grouped_bias_grad),
+    SLOT(gemm), SLOT(pack_bytes), SLOT(pack), SLOT(pack_i8), SLOT(linear), SLOT(grouped_gemm), SLOT(grouped_gemm_dw), SLOT(add_bias), SLOT(bias_grad), SLOT(grouped_add_bias), SLOT(grouped_bias_grad),
     SLOT(add), SLOT(gelu), SLOT(gelu_backward), SLOT(sigmoid), SLOT(layer_norm), SLOT(layer_norm_backward), SLOT(attention),
     SLOT(attention_backward), SLOT(scan), SLOT(scan_backward), SLOT(route), SLOT(route_backward), SLOT(route_sort), SLOT(gather),
     SLOT(gather_backward), SLOT(combine),

@@ -37,6 +37,12 @@ SeamStatus seam_ref_grouped_add_bias(int32_t groups, const int32_t *start, int32
 SeamStatus seam_ref_grouped_bias_grad(int32_t groups, const int32_t *start, int32_t d, const float *dy, float *db);
 SeamStatus seam_ref_add(size_t n, const float *x, float *y);
 
+size_t seam_ref_pack_bytes(SeamPackType type, int32_t groups, int32_t n, int32_t k);
+void seam_ref_pack(SeamPackType type, int32_t groups, int32_t n, int32_t k, const float *w, void *data);
+void seam_ref_pack_i8(int32_t groups, int32_t n, int32_t k, const int8_t *q, const float *scale, void *data);
+SeamStatus seam_ref_linear(const SeamLinearCall *call);
+
+double seam_ref_gelu_of(double x);
 SeamStatus seam_ref_gelu(size_t n, const float *x, float *y);
 SeamStatus seam_ref_gelu_backward(size_t n, const float *x, const float *dy, float *dx);
 SeamStatus seam_ref_sigmoid(size_t n, const float *x, float *y);

@@ -6,6 +6,10 @@
 static const SeamKernels table = {
     .backend = "ref",
     .gemm = seam_ref_gemm,
+    .pack_bytes = seam_ref_pack_bytes,
+    .pack = seam_ref_pack,
+    .pack_i8 = seam_ref_pack_i8,
+    .linear = seam_ref_linear,
     .grouped_gemm = seam_ref_grouped_gemm,
     .grouped_gemm_dw = seam_ref_grouped_gemm_dw,
     .add_bias = seam_ref_add_bias,

@@ -73,13 +73,21 @@ int32_t check_size(int32_t most) {
     return size;
 }
 
-void *check_block(size_t bytes) {
+static void *block_at(size_t bytes, uintptr_t shift) {
     Block b = {.base = g_malloc(bytes + 4 * guard), .bytes = bytes};
     uintptr_t aligned = ((uintptr_t)b.base + 2 * guard - 1) / guard * guard;
-    b.data = (uint8_t *)aligned + 4 * (uintptr_t)check_int(0, 7) + 4;
+    b.data = (uint8_t *)aligned + shift;
     memset(b.data - guard, unwritten, bytes + 2 * guard);
     g_array_append_val(blocks, b);
     return b.data;
+}
+
+void *check_block(size_t bytes) {
+    return block_at(bytes, 4 * (uintptr_t)check_int(0, 7) + 4);
+}
+
+void *check_aligned(size_t bytes) {
+    return block_at(bytes, 0);
 }
 
 float *check_floats(size_t n, float low, float high) {

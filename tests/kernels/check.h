@@ -2,7 +2,7 @@
 //
 // What the kernel tests share: random inputs, guarded memory and the comparison of cpu against ref. All memory of a test lies between guards
 // of 0xFF bytes, which are NaN to a float: a write outside is found by check_done, and a read outside makes the result NaN. Blocks are 4-byte
-// aligned and no more.
+// aligned and no more, but for check_aligned.
 #pragma once
 
 #include <glib.h>
@@ -28,6 +28,7 @@ float check_float(float low, float high);
 int32_t check_size(int32_t most); // 0, 1, vector widths and their neighbours, odd ones
 
 void *check_block(size_t bytes);
+void *check_aligned(size_t bytes); // to 64
 float *check_floats(size_t n, float low, float high);
 int32_t *check_zeros(size_t n);
 // start [groups + 1] of random group sizes 0 .. most, some of them empty.
@@ -61,6 +62,7 @@ double check_sum_tolerance(int64_t n, double most);
 
 // One file each.
 void check_linear_register(void);
+void check_packed_register(void);
 void check_conv_register(void);
 void check_element_register(void);
 void check_attention_register(void);

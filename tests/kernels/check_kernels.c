@@ -63,6 +63,7 @@ int main(int argc, char **argv) {
     check_known_register();
     check_gradients_register();
     check_linear_register();
+    check_packed_register();
     check_conv_register();
     check_element_register();
     check_attention_register();
