@@ -251,16 +251,16 @@ typedef struct SeamKernels {
     SeamStatus (*f32_to_f16)(size_t n, const float *x, uint16_t *y);
 } SeamKernels;
 
-// One row of what was chosen, for `seam doctor`: the operation's name and its implementation: "ref", "avx2", "avx512",
-// or "onednn", which is asked first, our own code doing the shapes that oneDNN does not do faster.
+// One row of what was chosen, for `seam doctor`: the operation's name and its implementation: "ref", "avx2", "avx512", or "onednn", which is asked first, our
+// own code doing the shapes that oneDNN does not do faster. Number types of packed weights have rows of their own: there "avx512bf16" and "avx512vnni" too.
 typedef struct {
     const char *operation, *implementation;
 } SeamKernelChoice;
 
 // The tables. Both are immutable after the first call (thread-safe). seam_kernels_cpu() starts as a copy of ref and overrides what
-// this machine has; every slot is non-NULL. SEAM_CPU=ref|avx2|avx512 in the environment lowers the choice, for tests.
+// this machine has; every slot is non-NULL. SEAM_CPU=ref|avx2|avx512|avx512dot in the environment lowers the choice, for tests.
 const SeamKernels *seam_kernels_ref(void);
 const SeamKernels *seam_kernels_cpu(void);
 
-// The choices behind seam_kernels_cpu(), in the table's order; *count is set.
+// The choices behind seam_kernels_cpu(), in the table's order, then "linear.f32", "linear.bf16", "linear.i8"; *count is set.
 const SeamKernelChoice *seam_kernels_cpu_choices(size_t *count);

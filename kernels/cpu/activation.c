@@ -10,27 +10,16 @@
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/vec.h"
 
-static const float twice_root = 1.5957691216057308f, cubic = 0.044715f;
-
 typedef struct {
     const float *x, *dy;
     float *y;
 } Job;
 
-static inline Vec sigmoid_of(Vec x) {
-    return vec_set(1) / (vec_set(1) + vec_exp(-x));
-}
-
-static inline Vec gelu_of(Vec x) {
-    Vec u = vec_set(twice_root) * x * vec_fma(vec_set(cubic) * x, x, vec_set(1));
-    return x * sigmoid_of(u);
-}
-
 // Beyond 15 the slope is 0 or 1 to the last bit, and x^2 (1 - s) must not become infinity times 0; x - x keeps NaN and infinity.
 static inline Vec slope_of(Vec x) {
     Vec z = vec_min(vec_set(15), vec_max(vec_set(-15), x));
-    Vec square = z * z, s = sigmoid_of(vec_set(twice_root) * z * vec_fma(vec_set(cubic), square, vec_set(1)));
-    Vec du = vec_set(twice_root) * vec_fma(vec_set(3 * cubic), square, vec_set(1));
+    Vec square = z * z, s = vec_sigmoid(vec_set(vec_twice_root) * z * vec_fma(vec_set(vec_cubic), square, vec_set(1)));
+    Vec du = vec_set(vec_twice_root) * vec_fma(vec_set(3 * vec_cubic), square, vec_set(1));
     return vec_fma(z * du * s, vec_set(1) - s, s) + (x - x);
 }
 
@@ -38,7 +27,7 @@ static void gelu_range(const void *job, int64_t from, int64_t to) {
     const Job *j = job;
     for (int64_t i = from; i < to; i += LANES) {
         int lanes = (int)(to - i < LANES ? to - i : LANES);
-        vec_store_part(j->y + i, lanes, gelu_of(vec_load_part(j->x + i, lanes)));
+        vec_store_part(j->y + i, lanes, vec_gelu(vec_load_part(j->x + i, lanes)));
     }
 }
 
@@ -54,7 +43,7 @@ static void sigmoid_range(const void *job, int64_t from, int64_t to) {
     const Job *j = job;
     for (int64_t i = from; i < to; i += LANES) {
         int lanes = (int)(to - i < LANES ? to - i : LANES);
-        vec_store_part(j->y + i, lanes, sigmoid_of(vec_load_part(j->x + i, lanes)));
+        vec_store_part(j->y + i, lanes, vec_sigmoid(vec_load_part(j->x + i, lanes)));
     }
 }
 

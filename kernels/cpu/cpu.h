@@ -36,6 +36,9 @@ SEAM_FILLS(avx2)
 #define SEAM_JOIN_(name, isa) name##_##isa
 #define SEAM_JOIN(name, isa) SEAM_JOIN_(name, isa)
 #define SEAM_OF_ISA(name) SEAM_JOIN(name, SEAM_ISA)
+#define SEAM_NAME_(isa) #isa
+#define SEAM_NAME(isa) SEAM_NAME_(isa)
+#define SEAM_ISA_NAME SEAM_NAME(SEAM_ISA)
 
 // Scratch memory of the calling thread: at least `bytes`, aligned to 64, content undefined, valid until the next call with the
 // same slot on this thread. It grows and stays, and goes with the thread. NULL when memory is short.

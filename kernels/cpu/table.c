@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // The choice of implementations on this machine: ref first, then all that the best instruction set of the processor offers
-// (AVX-512 F, BW, DQ, VL; else AVX2, FMA, F16C), which hands to oneDNN what that does faster. SEAM_CPU=ref|avx2|avx512 lowers the
-// choice, never raises it. It owns the table and the list of what was chosen; both are built once.
+// (AVX-512 F, BW, DQ, VL; else AVX2, FMA, F16C), which hands to oneDNN what that does faster; products with packed weights use VNNI and BF16 beside AVX-512
+// where the processor has them, each by itself (the level avx512dot). SEAM_CPU=ref|avx2|avx512|avx512dot lowers the choice, never raises it. It owns the table and the list of what was chosen; both are built once.
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,11 +12,12 @@
 #endif
 
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/linear.h"
 #include "kernels/cpu/onednn.h"
 
-typedef enum { ISA_REF, ISA_AVX2, ISA_AVX512 } Isa;
+typedef enum { ISA_REF, ISA_AVX2, ISA_AVX512, ISA_AVX512_DOT } Isa;
 
-static const char *const isa_name[] = {"ref", "avx2", "avx512"};
+static const char *const isa_name[] = {"ref", "avx2", "avx512", "avx512dot"};
 
 typedef void (*SlotFunction)(void);
 static const struct {
@@ -36,8 +37,11 @@ enum { N_SLOTS = sizeof slots / sizeof slots[0] };
 _Static_assert(sizeof(SeamKernels) == offsetof(SeamKernels, gemm) + N_SLOTS * sizeof(SlotFunction), "an operation is missing in slots");
 
 static SeamKernels table;
-static SeamKernelChoice choices[N_SLOTS];
+enum { N_TYPES = SEAM_PACK_I8 + 1 };
+static SeamKernelChoice choices[N_SLOTS + N_TYPES];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static const char *type_name[N_TYPES];
 
 #ifdef __x86_64__
 // Not every compiler's __builtin_cpu_supports knows the name.
@@ -52,7 +56,8 @@ static Isa machine_isa(void) {
         return ISA_REF;
     bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                 __builtin_cpu_supports("avx512vl");
-    return wide ? ISA_AVX512 : ISA_AVX2;
+    bool dot = __builtin_cpu_supports("avx512vnni") || __builtin_cpu_supports("avx512bf16");
+    return wide && dot ? ISA_AVX512_DOT : wide ? ISA_AVX512 : ISA_AVX2;
 }
 
 typedef void (*Fill)(SeamKernels *k);
@@ -64,12 +69,30 @@ typedef void (*Fill)(SeamKernels *k);
             seam_fill_optimise_##isa, seam_fill_convert_##isa                                                                               \
     }
 
+static void choose_types(Isa isa, const SeamLinearKind *chosen[N_TYPES]) {
+    bool wide = isa >= ISA_AVX512, dot = isa >= ISA_AVX512_DOT;
+    chosen[SEAM_PACK_F32] = wide ? &seam_linear_f32_avx512 : &seam_linear_f32_avx2;
+    chosen[SEAM_PACK_BF16] = wide ? &seam_linear_bf16_avx512 : &seam_linear_bf16_avx2;
+    chosen[SEAM_PACK_I8] = wide ? &seam_linear_i8_avx512 : &seam_linear_i8_avx2;
+    if (dot && __builtin_cpu_supports("avx512bf16"))
+        chosen[SEAM_PACK_BF16] = &seam_linear_bf16_avx512bf16;
+    if (dot && __builtin_cpu_supports("avx512vnni"))
+        chosen[SEAM_PACK_I8] = &seam_linear_i8_avx512vnni;
+}
+
 // Returns whether oneDNN is asked first.
 static bool fill(Isa isa) {
     static const Fill avx2[] = FILLS(avx2), avx512[] = FILLS(avx512);
-    for (size_t i = 0; isa != ISA_REF && i < sizeof avx2 / sizeof avx2[0]; i++)
-        (isa == ISA_AVX512 ? avx512 : avx2)[i](&table);
-    return isa != ISA_REF && seam_onednn_init(isa == ISA_AVX512);
+    const SeamLinearKind *types[N_TYPES];
+    if (isa == ISA_REF)
+        return false;
+    for (size_t i = 0; i < sizeof avx2 / sizeof avx2[0]; i++)
+        (isa >= ISA_AVX512 ? avx512 : avx2)[i](&table);
+    choose_types(isa, types);
+    seam_fill_linear(&table, types);
+    for (int i = 0; i < N_TYPES; i++)
+        type_name[i] = types[i]->name;
+    return seam_onednn_init(isa >= ISA_AVX512);
 }
 #else
 static Isa machine_isa(void) {
@@ -91,6 +114,7 @@ static Isa chosen_isa(void) {
 }
 
 static void build(void) {
+    static const char *const types[N_TYPES] = {"linear.f32", "linear.bf16", "linear.i8"};
     const SeamKernels *ref = seam_kernels_ref();
     Isa isa = chosen_isa();
     table = *ref;
@@ -100,8 +124,10 @@ static void build(void) {
         const char *mine = (const char *)&table + slots[i].offset, *plain = (const char *)ref + slots[i].offset;
         bool same = memcmp(mine, plain, sizeof(SlotFunction)) == 0;
         bool conv = slots[i].offset >= offsetof(SeamKernels, conv) && slots[i].offset <= offsetof(SeamKernels, conv_backward_weights);
-        choices[i] = (SeamKernelChoice){slots[i].name, same ? isa_name[ISA_REF] : onednn && conv ? "onednn" : isa_name[isa]};
+        choices[i] = (SeamKernelChoice){slots[i].name, same ? isa_name[ISA_REF] : onednn && conv ? "onednn" : isa_name[seam_min(isa, ISA_AVX512)]};
     }
+    for (int i = 0; i < N_TYPES; i++)
+        choices[N_SLOTS + i] = (SeamKernelChoice){types[i], type_name[i] ? type_name[i] : isa_name[ISA_REF]};
 }
 
 const SeamKernels *seam_kernels_cpu(void) {
@@ -111,6 +137,6 @@ const SeamKernels *seam_kernels_cpu(void) {
 
 const SeamKernelChoice *seam_kernels_cpu_choices(size_t *count) {
     pthread_once(&once, build);
-    *count = N_SLOTS;
+    *count = N_SLOTS + N_TYPES;
     return choices;
 }

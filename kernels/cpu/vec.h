@@ -241,3 +241,15 @@ static inline Vec vec_exp(Vec x) {
     p = vec_fma(p, r, vec_set(1.0f));
     return vec_scale(p, n);
 }
+
+static inline Vec vec_sigmoid(Vec x) {
+    return vec_set(1) / (vec_set(1) + vec_exp(-x));
+}
+
+// gelu(x) = x sigmoid(u), u = 2 sqrt(2/pi) (x + 0.044715 x^3)
+static const float vec_twice_root = 1.5957691216057308f, vec_cubic = 0.044715f;
+
+static inline Vec vec_gelu(Vec x) {
+    Vec u = vec_set(vec_twice_root) * x * vec_fma(vec_set(vec_cubic) * x, x, vec_set(1));
+    return x * vec_sigmoid(u);
+}

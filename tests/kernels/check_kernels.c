@@ -6,13 +6,15 @@
 #include "kernels/pool.h"
 #include "tests/kernels/check.h"
 
-static const char *const levels[] = {"ref", "avx2", "avx512"};
+static const char *const levels[] = {"ref", "avx2", "avx512", "avx512dot"};
 static const char *program;
 
 static size_t level_of(const char *implementation) {
     for (size_t i = 0; i < G_N_ELEMENTS(levels); i++)
         if (g_strcmp0(implementation, levels[i]) == 0)
             return i;
+    if (g_strcmp0(implementation, "avx512bf16") == 0 || g_strcmp0(implementation, "avx512vnni") == 0)
+        return G_N_ELEMENTS(levels) - 1;
     return 0; // a library: it has no level of its own
 }
 
