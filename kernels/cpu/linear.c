@@ -211,7 +211,7 @@ static void linear_task(void *data, int32_t task, int32_t lane) {
     int32_t left = (int32_t)seam_part(layout->n, kind->strip, l->column_parts, part), right = (int32_t)seam_part(layout->n, kind->strip, l->column_parts, part + 1);
     size_t column = (size_t)chunk->group * layout->padded + left;
     const char *w = c->w->data;
-    SeamLinearPart p = {.rows = chunk->rows, .columns = right - left, .segments = 1, .steps = layout->steps, .bias = NULL, .act = c->act, .add = c->add};
+    SeamLinearPart p = {.rows = chunk->rows, .columns = right - left, .segments = 1, .steps = layout->steps, .scale_row = 1, .act = c->act, .add = c->add};
     p.w = w + chunk->group * layout->group_bytes + (size_t)left * layout->steps * kind->unit * kind->w_bytes;
     p.x = l->prepared.x + chunk->first * l->prepared.x_row;
     p.x_row = l->prepared.x_row;

@@ -17,7 +17,8 @@ typedef struct {
     int32_t segments, steps; // the sum over k runs through `segments` runs of `steps` steps, which lie `segment` bytes apart in x (linear: one)
     ptrdiff_t segment;
     const char *w;        // the first strip
-    const float *x_scale; // [rows], int8 alone
+    const float *x_scale; // of the rows, scale_row apart; int8 alone
+    ptrdiff_t scale_row;
     const float *w_scale; // [columns, filled up to strips], int8 alone
     const int32_t *first; // alike: what a sum begins with
     const float *bias;    // [columns] or NULL

@@ -20,7 +20,7 @@ enum { STEP_W = 4 };
 typedef Vec Sum;
 #define sum_zero(first) vec_set(0)
 #define sum_add(a, b) ((a) + (b))
-#define sum_value(sum, part, row, scale, bias) ((sum) + (bias))
+#define sum_value(sum, x_scale, w_scale, bias) ((sum) + (bias))
 
 #ifdef __AVX512BF16__
 typedef __m512bh Left, Right;

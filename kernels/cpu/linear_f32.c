@@ -17,7 +17,7 @@ typedef Vec Sum, Left, Right;
 
 #define sum_zero(first) vec_set(0)
 #define sum_add(a, b) ((a) + (b))
-#define sum_value(sum, part, row, scale, bias) ((sum) + (bias))
+#define sum_value(sum, x_scale, w_scale, bias) ((sum) + (bias))
 #define left_load(p) vec_set(*(const float *)(const void *)(p))
 #define right_load(p) vec_load((const float *)(const void *)(p))
 #define product(sum, left, right) vec_fma(left, right, sum)

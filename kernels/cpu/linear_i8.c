@@ -46,7 +46,7 @@ static inline VecInt sum_zero(const int32_t *first) {
 #define sum_floats(sum) _mm256_cvtepi32_ps(sum)
 #define left_load(p) _mm256_set1_epi32(word_at(p))
 #endif
-#define sum_value(sum, part, row, scale, bias) vec_fma(sum_floats(sum), vec_set((part)->x_scale[row]) * (scale), bias)
+#define sum_value(sum, x_scale, w_scale, bias) vec_fma(sum_floats(sum), vec_set(*(x_scale)) * (w_scale), bias)
 
 #include "kernels/cpu/linear_tile.h"
 

@@ -20,7 +20,14 @@
 #include "kernels/cpu/linear.h"
 #include "kernels/cpu/vec.h"
 
-enum { STRIP = 2 * LANES, LINES_AHEAD = 16 };
+enum { STRIP = 2 * LANES };
+
+// Ends the life of a loop's sums, so that what the compiler needs registers for after the loop does not push the sums out of them within.
+#ifdef __AVX512F__
+#define IN_REGISTER(sum) __asm__("" : "+v"(sum))
+#else
+#define IN_REGISTER(sum) __asm__("" : "+x"(sum))
+#endif
 
 #define ROWS_1_5(X) X(1) X(2) X(3) X(4) X(5)
 #define ROWS_1_6(X) ROWS_1_5(X) X(6)
@@ -37,34 +44,6 @@ static inline int32_t word_at(const char *p) {
     int32_t word;
     memcpy(&word, p, sizeof word);
     return word;
-}
-
-// ---- the rest of the operation ----------------------------------------------------------------
-
-// sums [rows][vectors]
-static inline __attribute__((always_inline)) void finish_as(SeamActivation act, bool add, const SeamLinearPart *p, int rows, int vectors, const Sum *sums,
-                                                            int32_t row, int32_t column, const Columns *c) {
-    for (int i = 0; i < rows; i++)
-        for (int v = 0; v < vectors; v++) {
-            float *to = p->y + (ptrdiff_t)(row + i) * p->ldy + column + v * LANES;
-            Vec value = sum_value(sums[i * vectors + v], p, row + i, c->w_scale[v], c->bias[v]);
-            if (act == SEAM_ACT_GELU)
-                value = vec_gelu(value);
-            if (add)
-                value += vec_load_part(to, c->lanes[v]);
-            vec_store_part(to, c->lanes[v], value);
-        }
-}
-
-static void finish(const SeamLinearPart *p, int rows, int vectors, const Sum *sums, int32_t row, int32_t column, const Columns *c) {
-    if (p->act == SEAM_ACT_GELU && p->add)
-        finish_as(SEAM_ACT_GELU, true, p, rows, vectors, sums, row, column, c);
-    else if (p->act == SEAM_ACT_GELU)
-        finish_as(SEAM_ACT_GELU, false, p, rows, vectors, sums, row, column, c);
-    else if (p->add)
-        finish_as(SEAM_ACT_NONE, true, p, rows, vectors, sums, row, column, c);
-    else
-        finish_as(SEAM_ACT_NONE, false, p, rows, vectors, sums, row, column, c);
 }
 
 // ---- one tile ---------------------------------------------------------------------------------
@@ -87,9 +66,10 @@ static inline __attribute__((always_inline)) void steps(const int rows, const in
     }
 }
 
-// sums [rows][vectors] of the rows at x and the strip at w; `first` is what they begin with, or NULL.
-static inline __attribute__((always_inline)) void tile(const int rows, const int vectors, const SeamLinearPart *p, const char *x, const char *w,
-                                                       const int32_t *first, Sum *sums) {
+// act is left to finish: to [rows, vectors * LANES], rows ld apart, = x w^T + bias of the rows at x, their scales at x_scale, and the strip at w. `first` is what
+// the sums begin with, or NULL.
+static inline __attribute__((always_inline)) void tile(const int rows, const int vectors, const SeamLinearPart *p, const char *x, const float *x_scale, const char *w,
+                                                       const int32_t *first, const Columns *c, float *to, ptrdiff_t ld) {
     enum { MOST_DEEP = 4 };
     const int deep = rows == 1 ? MOST_DEEP : rows == 2 ? 2 : 1;
     const ptrdiff_t row = p->x_row;
@@ -104,9 +84,6 @@ static inline __attribute__((always_inline)) void tile(const int rows, const int
         const char *base[3] = {x, x + 5 * row, x + 10 * row};
         int32_t left = p->steps;
         for (; left >= deep; left -= deep) {
-            __builtin_prefetch(w + LINES_AHEAD * 64);
-            if (deep * STRIP * STEP_W > 64)
-                __builtin_prefetch(w + LINES_AHEAD * 64 + 64);
             steps(rows, vectors, deep, base, row, w, sum);
             w += deep * STRIP * STEP_W;
             for (int j = 0; j < 3; j++)
@@ -120,28 +97,61 @@ static inline __attribute__((always_inline)) void tile(const int rows, const int
     }
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++)
+        for (int v = 0; v < vectors; v++)
+            IN_REGISTER(sum[0][i][v]);
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++, to += ld, x_scale += p->scale_row)
         for (int v = 0; v < vectors; v++) {
             Sum all = sum[0][i][v];
 #pragma GCC unroll 4
             for (int s = 1; s < deep; s++)
                 all = sum_add(all, sum[s][i][v]);
-            sums[i * vectors + v] = all;
+            vec_store(to + v * LANES, sum_value(all, x_scale, c->w_scale[v], c->bias[v]));
         }
 }
 
-typedef void (*Tile)(const SeamLinearPart *p, const char *x, const char *w, const int32_t *first, Sum *sums);
+typedef void (*Tile)(const SeamLinearPart *p, const char *x, const float *x_scale, const char *w, const int32_t *first, const Columns *c, float *to, ptrdiff_t ld);
 
-#define DEFINE_TILE(rows)                                                                                                                   \
-    static void tile_##rows##_1(const SeamLinearPart *p, const char *x, const char *w, const int32_t *first, Sum *sums) {                   \
-        tile(rows, 1, p, x, w, first, sums);                                                                                                \
-    }                                                                                                                                       \
-    static void tile_##rows##_2(const SeamLinearPart *p, const char *x, const char *w, const int32_t *first, Sum *sums) {                   \
-        tile(rows, 2, p, x, w, first, sums);                                                                                                \
+#define DEFINE_TILE_OF(rows, vectors)                                                                                                                              \
+    static void tile_##rows##_##vectors(const SeamLinearPart *p, const char *x, const float *x_scale, const char *w, const int32_t *first, const Columns *c,         \
+                                        float *to, ptrdiff_t ld) {                                                                                                 \
+        tile(rows, vectors, p, x, x_scale, w, first, c, to, ld);                                                                                                   \
     }
+#define DEFINE_TILE(rows) DEFINE_TILE_OF(rows, 1) DEFINE_TILE_OF(rows, 2)
 ALL_ROWS(DEFINE_TILE)
 
 #define TILE_ROW(rows) {tile_##rows##_1, tile_##rows##_2},
 static const Tile tiles[ROWS][2] = {ALL_ROWS(TILE_ROW)};
+
+// ---- the rest of the operation ----------------------------------------------------------------
+
+// y (+)= act(from), rows ld and ldy apart; from may be y.
+static inline __attribute__((always_inline)) void finish_as(SeamActivation act, bool add, int rows, int vectors, const Columns *c, const float *from, ptrdiff_t ld,
+                                                            float *y, ptrdiff_t ldy) {
+    for (int i = 0; i < rows; i++, from += ld, y += ldy)
+        for (int v = 0; v < vectors; v++) {
+            Vec value = vec_load(from + v * LANES);
+            if (act == SEAM_ACT_GELU)
+                value = vec_gelu(value);
+            if (add)
+                value += vec_load_part(y + v * LANES, c->lanes[v]);
+            if (c->lanes[v] == LANES)
+                vec_store(y + v * LANES, value);
+            else
+                vec_store_part(y + v * LANES, c->lanes[v], value);
+        }
+}
+
+static void finish(SeamActivation act, bool add, int rows, int vectors, const Columns *c, const float *from, ptrdiff_t ld, float *y, ptrdiff_t ldy) {
+    if (act == SEAM_ACT_GELU && add)
+        finish_as(SEAM_ACT_GELU, true, rows, vectors, c, from, ld, y, ldy);
+    else if (act == SEAM_ACT_GELU)
+        finish_as(SEAM_ACT_GELU, false, rows, vectors, c, from, ld, y, ldy);
+    else if (add)
+        finish_as(SEAM_ACT_NONE, true, rows, vectors, c, from, ld, y, ldy);
+    else
+        finish_as(SEAM_ACT_NONE, false, rows, vectors, c, from, ld, y, ldy);
+}
 
 // ---- the rectangle ----------------------------------------------------------------------------
 
@@ -155,19 +165,23 @@ static Columns columns_at(const SeamLinearPart *p, int32_t column, int vectors) 
     return c;
 }
 
-// Strip by strip, in panels of about equal height.
+// Strip by strip, in panels of about equal height. Whole vectors that are not added to y go there at once.
 static void run(const SeamLinearPart *p) {
-    Sum sums[ROWS * 2];
+    _Alignas(64) float aside[ROWS * STRIP];
     ptrdiff_t strip_bytes = (ptrdiff_t)p->segments * p->steps * STRIP * STEP_W;
     const char *w = p->w;
     for (int32_t column = 0; column < p->columns; column += STRIP, w += strip_bytes) {
         int vectors = p->columns - column > LANES ? 2 : 1;
         Columns c = columns_at(p, column, vectors);
+        bool at_once = !p->add && c.lanes[vectors - 1] == LANES;
         for (int32_t i = 0, rows; i < p->rows; i += rows) {
             int32_t panels = (p->rows - i + ROWS - 1) / ROWS;
             rows = (p->rows - i + panels - 1) / panels;
-            tiles[rows - 1][vectors - 1](p, p->x + i * p->x_row, w, p->first ? p->first + column : NULL, sums);
-            finish(p, rows, vectors, sums, i, column, &c);
+            float *y = p->y + i * p->ldy + column, *to = at_once ? y : aside;
+            ptrdiff_t ld = at_once ? p->ldy : STRIP;
+            tiles[rows - 1][vectors - 1](p, p->x + i * p->x_row, p->x_scale + i * p->scale_row, w, p->first ? p->first + column : NULL, &c, to, ld);
+            if (!at_once || p->act != SEAM_ACT_NONE)
+                finish(p->act, p->add, rows, vectors, &c, to, ld, y, p->ldy);
         }
     }
 }

@@ -73,3 +73,4 @@ void check_known_register(void);
 void check_gradients_register(void);
 void check_threads_register(void);
 int check_bench(void);
+int check_bench_packed(void);

@@ -2,7 +2,7 @@
 //
 // Every operation of the table: ref against hand-worked values and differences, cpu against ref, at each level of the processor that this
 // machine has. The table is chosen once a process, so this program runs itself again with SEAM_CPU for the lower levels.
-// `check_kernels --bench` prints what each operation costs instead.
+// `check_kernels --bench` prints what each operation costs instead, `--bench-packed` what products with packed weights give.
 #include "kernels/pool.h"
 #include "tests/kernels/check.h"
 
@@ -59,6 +59,10 @@ int main(int argc, char **argv) {
     program = argv[0];
     if (argc > 1 && g_str_equal(argv[1], "--bench"))
         return check_bench();
+    if (argc > 1 && g_str_equal(argv[1], "--bench-packed")) {
+        seam_pool_set_threads(1);
+        return check_bench_packed();
+    }
     if (!g_getenv("SEAM_THREADS"))
         seam_pool_set_threads(4); // more than the smallest machine has, so that lanes meet
     g_test_init(&argc, &argv, NULL);
