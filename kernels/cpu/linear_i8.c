@@ -52,23 +52,38 @@ static inline VecInt sum_zero(const int32_t *first) {
 
 // ---- rounding ---------------------------------------------------------------------------------
 
+#ifdef __AVX512F__
+#define int_max(a, b) _mm512_max_epi32(a, b)
+#define int_zero() _mm512_setzero_si512()
+#define size_bits(v) _mm512_and_si512(_mm512_castps_si512(v), _mm512_set1_epi32(INT32_MAX))
+#else
+#define int_max(a, b) _mm256_max_epi32(a, b)
+#define int_zero() _mm256_setzero_si256()
+#define size_bits(v) _mm256_and_si256(_mm256_castps_si256(v), _mm256_set1_epi32(INT32_MAX))
+#endif
+
+static inline int32_t top_of(VecInt v) {
+    __m128i four[sizeof v / sizeof(__m128i)], x;
+    memcpy(four, &v, sizeof v);
+    x = _mm_max_epi32(four[0], four[1]);
+    for (size_t i = 2; i < sizeof v / sizeof x; i++)
+        x = _mm_max_epi32(x, four[i]);
+    x = _mm_max_epi32(x, _mm_shuffle_epi32(x, 0x4e));
+    return _mm_cvtsi128_si32(_mm_max_epi32(x, _mm_shuffle_epi32(x, 0xb1)));
+}
+
 // The bits of floats without their signs are in the order of their sizes, NaN above infinity above all others.
 static SeamRounding measure(int32_t k, const float *row) {
-    int32_t lane[LANES], top = 0;
+    VecInt top[4] = {int_zero(), int_zero(), int_zero(), int_zero()};
+    int32_t i = 0;
+    for (; i + 4 * LANES <= k; i += 4 * LANES)
+        for (int v = 0; v < 4; v++)
+            top[v] = int_max(top[v], size_bits(vec_load(row + i + v * LANES)));
+    for (; i < k; i += LANES)
+        top[0] = int_max(top[0], size_bits(vec_load_part(row + i, seam_min(LANES, k - i))));
+    int32_t bits = top_of(int_max(int_max(top[0], top[1]), int_max(top[2], top[3])));
     float most;
-#ifdef __AVX512F__
-    VecInt tops = _mm512_setzero_si512(), size = _mm512_set1_epi32(INT32_MAX);
-    for (int32_t i = 0; i < k; i += LANES)
-        tops = _mm512_max_epi32(tops, _mm512_and_si512(size, _mm512_castps_si512(vec_load_part(row + i, seam_min(LANES, k - i)))));
-#else
-    VecInt tops = _mm256_setzero_si256(), size = _mm256_set1_epi32(INT32_MAX);
-    for (int32_t i = 0; i < k; i += LANES)
-        tops = _mm256_max_epi32(tops, _mm256_and_si256(size, _mm256_castps_si256(vec_load_part(row + i, seam_min(LANES, k - i)))));
-#endif
-    memcpy(lane, &tops, sizeof lane);
-    for (int i = 0; i < LANES; i++)
-        top = lane[i] > top ? lane[i] : top;
-    memcpy(&most, &top, sizeof most);
+    memcpy(&most, &bits, sizeof most);
     if (!isfinite(most))
         return (SeamRounding){NAN, 0};
     return most < 0x1p-120f ? (SeamRounding){0, 0} : (SeamRounding){most / 127, 127 / most};
@@ -100,7 +115,19 @@ static void bytes_of(int32_t n, SeamRounding r, const float *from, char *to, int
         memset(to, offset, (size_t)(n + 15) / 16 * 16);
         return;
     }
-    for (int32_t i = 0; i < n; i += LANES)
+    int32_t i = 0;
+#ifdef __AVX512F__
+    // The packs work within quarters of a register: quarter q of the four vectors lies in dwords 4 q .. 4 q + 3.
+    const VecInt order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), signs = _mm512_set1_epi8((char)offset);
+    for (; i + 4 * LANES <= n; i += 4 * LANES) {
+        VecInt q[4];
+        for (int v = 0; v < 4; v++)
+            q[v] = whole(from + i + v * LANES, LANES, vec_set(r.inverse));
+        VecInt bytes = _mm512_packs_epi16(_mm512_packs_epi32(q[0], q[1]), _mm512_packs_epi32(q[2], q[3]));
+        _mm512_storeu_si512(to + i, _mm512_xor_si512(signs, _mm512_permutexvar_epi32(order, bytes)));
+    }
+#endif
+    for (; i < n; i += LANES)
         store_bytes(to + i, whole(from + i, seam_min(LANES, n - i), vec_set(r.inverse)), sign);
 }
 
