@@ -128,6 +128,19 @@ typedef struct {
     bool add;
 } SeamLinearCall;
 
+// Convolution with packed weights, SeamConv's shapes: y (+)= act(conv(x, w) + bias). w has one group, n = out and k = kernel * kernel * in in the order (ky, kx, channel).
+// I8: x is rounded to whole numbers by one scale a picture, found from its numbers (m above is of the whole picture); one that is not finite gives NaN in all of
+// its outputs. Outside the picture x is 0; whether 0 from outside times a weight that is not finite counts is left open.
+typedef struct {
+    SeamConv c;
+    const SeamPacked *w;
+    const float *x;    // [batch, h, w, in]
+    const float *bias; // [out], or NULL
+    float *y;          // [batch, out_h, out_w, out]
+    SeamActivation act;
+    bool add;
+} SeamConvCall;
+
 typedef struct SeamKernels {
     const char *backend; // "ref", "cpu"
 
@@ -143,6 +156,7 @@ typedef struct SeamKernels {
     // The same of whole numbers q [groups, n, k], none -128, and scale [groups, n] that are there already (type I8).
     void (*pack_i8)(int32_t groups, int32_t n, int32_t k, const int8_t *q, const float *scale, void *data);
     SeamStatus (*linear)(const SeamLinearCall *call);
+    SeamStatus (*conv_packed)(const SeamConvCall *call);
 
     // Ragged groups of rows with one matrix a group: for each g, rows r in [start[g], start[g+1]):
     //   c[r, n] = a[r, k] op(b[g]) ; b[g] is [k, n], or [n, k] when tb. start[0] = 0. (MoE forward and input gradient.)

@@ -25,25 +25,19 @@ static const SeamLinearKind *kinds[3];
 
 // ---- layout -----------------------------------------------------------------------------------
 
-// [groups] weights of group_bytes each; then, of int8, scale and first [groups, padded].
-typedef struct {
-    const SeamLinearKind *kind;
-    int32_t groups, n, k, strips, steps, padded;
-    size_t group_bytes, scale_at, first_at, bytes;
-} Layout;
-
 static size_t round_up(size_t n, size_t unit) {
     return (n + unit - 1) / unit * unit;
 }
 
-static Layout layout_of(SeamPackType type, int32_t groups, int32_t n, int32_t k) {
+SeamLinearLayout seam_linear_layout(SeamPackType type, int32_t groups, int32_t n, int32_t k) {
     assert(groups >= 0 && n >= 0 && k >= 0 && k <= MOST_DEPTH);
     const SeamLinearKind *kind = kinds[type];
-    Layout l = {.kind = kind, .groups = groups, .n = n, .k = k};
+    SeamLinearLayout l = {.kind = kind, .groups = groups, .n = n, .k = k};
     l.strips = (int32_t)seam_ceil_div(n, kind->strip);
     l.steps = (int32_t)seam_ceil_div(k, kind->unit);
     l.padded = l.strips * kind->strip;
-    l.group_bytes = round_up((size_t)l.padded * l.steps * kind->unit * kind->w_bytes, 64);
+    l.strip_bytes = (size_t)l.steps * kind->strip * kind->unit * kind->w_bytes;
+    l.group_bytes = round_up(l.strips * l.strip_bytes, 64);
     size_t numbers = type == SEAM_PACK_I8 ? round_up((size_t)groups * l.padded * sizeof(float), 64) : 0;
     l.scale_at = (size_t)groups * l.group_bytes;
     l.first_at = l.scale_at + numbers;
@@ -52,13 +46,30 @@ static Layout layout_of(SeamPackType type, int32_t groups, int32_t n, int32_t k)
 }
 
 static size_t pack_bytes(SeamPackType type, int32_t groups, int32_t n, int32_t k) {
-    return layout_of(type, groups, n, k).bytes;
+    return seam_linear_layout(type, groups, n, k).bytes;
+}
+
+ptrdiff_t seam_linear_row(const SeamLinearKind *kind, int32_t k, size_t more) {
+    size_t bytes = round_up((size_t)k * kind->x_bytes + more, 64);
+    return (ptrdiff_t)(bytes % 1024 == 0 ? bytes + 64 : bytes);
+}
+
+void seam_linear_columns(const SeamLinearLayout *l, const SeamPacked *w, const float *bias, int32_t group, int32_t column, int32_t columns, SeamLinearPart *part) {
+    const char *data = w->data;
+    size_t at = (size_t)group * l->padded + column;
+    part->columns = columns;
+    part->w = data + group * l->group_bytes + (size_t)(column / l->kind->strip) * l->strip_bytes;
+    part->bias = bias ? bias + (size_t)group * l->n + column : NULL;
+    if (!l->kind->measure)
+        return;
+    part->w_scale = (const float *)(const void *)(data + l->scale_at) + at;
+    part->first = (const int32_t *)(const void *)(data + l->first_at) + at;
 }
 
 // ---- packing ----------------------------------------------------------------------------------
 
 typedef struct {
-    Layout layout;
+    SeamLinearLayout layout;
     const float *w;
     const int8_t *q; // instead of w
     const float *scale;
@@ -82,7 +93,7 @@ static int32_t sum_bytes(const int8_t *q, int32_t n) {
 
 // Row j of group g.
 static void pack_row(const Pack *p, int32_t g, int32_t j, char *column) {
-    const Layout *l = &p->layout;
+    const SeamLinearLayout *l = &p->layout;
     const SeamLinearKind *kind = l->kind;
     size_t row = (size_t)g * l->n + j, at = (size_t)g * l->padded + j;
     SeamRounding r = p->q ? (SeamRounding){p->scale[row], 0} : kind->measure ? kind->measure(l->k, p->w + row * l->k) : (SeamRounding){1, 1};
@@ -105,31 +116,31 @@ static void pack_row(const Pack *p, int32_t g, int32_t j, char *column) {
 
 static void pack_strips(const void *job, int64_t from, int64_t to) {
     const Pack *p = job;
-    const Layout *l = &p->layout;
-    size_t word = (size_t)l->kind->unit * l->kind->w_bytes, strip_bytes = (size_t)l->steps * l->kind->strip * word;
+    const SeamLinearLayout *l = &p->layout;
+    size_t word = (size_t)l->kind->unit * l->kind->w_bytes;
     for (int64_t i = from; i < to; i++) {
         int32_t g = (int32_t)(i / l->strips), first = (int32_t)(i % l->strips) * l->kind->strip, columns = seam_min(l->kind->strip, l->n - first);
-        char *strip = p->data + g * l->group_bytes + (size_t)(i % l->strips) * strip_bytes;
-        memset(strip, 0, strip_bytes);
+        char *strip = p->data + g * l->group_bytes + (size_t)(i % l->strips) * l->strip_bytes;
+        memset(strip, 0, l->strip_bytes);
         for (int32_t j = 0; j < columns; j++)
             pack_row(p, g, first + j, strip + j * word);
     }
 }
 
 static void pack_all(const Pack *p) {
-    const Layout *l = &p->layout;
+    const SeamLinearLayout *l = &p->layout;
     memset(p->data + l->scale_at, 0, l->bytes - l->scale_at);
     seam_run_ranges((int64_t)l->groups * l->strips, 1, pack_strips, p);
 }
 
 static void pack(SeamPackType type, int32_t groups, int32_t n, int32_t k, const float *w, void *data) {
-    Pack p = {.layout = layout_of(type, groups, n, k), .w = w, .data = data};
+    Pack p = {.layout = seam_linear_layout(type, groups, n, k), .w = w, .data = data};
     if (p.layout.bytes > 0)
         pack_all(&p);
 }
 
 static void pack_i8(int32_t groups, int32_t n, int32_t k, const int8_t *q, const float *scale, void *data) {
-    Pack p = {.layout = layout_of(SEAM_PACK_I8, groups, n, k), .q = q, .scale = scale, .data = data};
+    Pack p = {.layout = seam_linear_layout(SEAM_PACK_I8, groups, n, k), .q = q, .scale = scale, .data = data};
     if (p.layout.bytes > 0)
         pack_all(&p);
 }
@@ -145,12 +156,6 @@ typedef struct {
     ptrdiff_t x_row;
     float *scale;
 } Prepared;
-
-// Rows whose distance is a multiple of 1 KiB would share few sets of the L1 cache.
-static ptrdiff_t row_bytes(const SeamLinearKind *kind, int32_t k) {
-    size_t bytes = round_up((size_t)k * kind->x_bytes, 64);
-    return (ptrdiff_t)(bytes % 1024 == 0 ? bytes + 64 : bytes);
-}
 
 static void prepare_rows(const void *job, int64_t from, int64_t to) {
     const Prepared *p = job;
@@ -171,7 +176,7 @@ typedef struct {
 
 typedef struct {
     const SeamLinearCall *c;
-    Layout layout;
+    SeamLinearLayout layout;
     Prepared prepared;
     const Chunk *chunk;
     int32_t column_parts;
@@ -183,7 +188,7 @@ typedef struct {
 static bool gather_rows(const Linear *l, const Chunk *chunk, SeamLinearPart *part) {
     const Prepared *p = &l->prepared;
     size_t bytes = (size_t)l->layout.k * p->kind->x_bytes;
-    ptrdiff_t row = row_bytes(p->kind, l->layout.k);
+    ptrdiff_t row = seam_linear_row(p->kind, l->layout.k, 0);
     char *x = seam_scratch(SEAM_SCRATCH_TASK, (size_t)chunk->rows * (row + sizeof(float)));
     if (!x)
         return false;
@@ -204,25 +209,17 @@ static bool gather_rows(const Linear *l, const Chunk *chunk, SeamLinearPart *par
 static void linear_task(void *data, int32_t task, int32_t lane) {
     Linear *l = data;
     const SeamLinearCall *c = l->c;
-    const Layout *layout = &l->layout;
+    const SeamLinearLayout *layout = &l->layout;
     const SeamLinearKind *kind = layout->kind;
     const Chunk *chunk = &l->chunk[task / l->column_parts];
     int32_t part = task % l->column_parts;
     int32_t left = (int32_t)seam_part(layout->n, kind->strip, l->column_parts, part), right = (int32_t)seam_part(layout->n, kind->strip, l->column_parts, part + 1);
-    size_t column = (size_t)chunk->group * layout->padded + left;
-    const char *w = c->w->data;
-    SeamLinearPart p = {.rows = chunk->rows, .columns = right - left, .segments = 1, .steps = layout->steps, .scale_row = 1, .act = c->act, .add = c->add};
-    p.w = w + chunk->group * layout->group_bytes + (size_t)left * layout->steps * kind->unit * kind->w_bytes;
+    SeamLinearPart p = {.rows = chunk->rows, .segments = 1, .steps = layout->steps, .scale_row = 1, .ldy = c->ldy, .act = c->act, .add = c->add};
+    seam_linear_columns(layout, c->w, c->bias, chunk->group, left, right - left, &p);
     p.x = l->prepared.x + chunk->first * l->prepared.x_row;
     p.x_row = l->prepared.x_row;
-    p.bias = c->bias ? c->bias + (size_t)chunk->group * layout->n + left : NULL;
+    p.x_scale = l->prepared.scale ? l->prepared.scale + chunk->first : NULL;
     p.y = c->y + (size_t)chunk->first * c->ldy + left;
-    p.ldy = c->ldy;
-    if (kind->measure) {
-        p.x_scale = l->prepared.scale + chunk->first;
-        p.w_scale = (const float *)(const void *)(w + layout->scale_at) + column;
-        p.first = (const int32_t *)(const void *)(w + layout->first_at) + column;
-    }
     if (l->gather && !gather_rows(l, chunk, &p))
         atomic_store(&l->failed, true);
     else
@@ -259,7 +256,7 @@ static bool set_up(Linear *l, int32_t chunks) {
     const SeamLinearCall *c = l->c;
     const SeamLinearKind *kind = l->layout.kind;
     Prepared *p = &l->prepared;
-    *p = (Prepared){.kind = kind, .from = c->x, .k = l->layout.k, .ldx = c->ldx, .x_row = kind->direct ? c->ldx * (ptrdiff_t)sizeof(float) : row_bytes(kind, l->layout.k)};
+    *p = (Prepared){.kind = kind, .from = c->x, .k = l->layout.k, .ldx = c->ldx, .x_row = kind->direct ? c->ldx * (ptrdiff_t)sizeof(float) : seam_linear_row(kind, l->layout.k, 0)};
     size_t list = round_up((size_t)chunks * sizeof(Chunk), 64), scales = kind->measure ? round_up((size_t)c->x_rows * sizeof(float), 64) : 0;
     size_t rows = kind->direct ? 0 : (size_t)c->x_rows * p->x_row;
     char *block = seam_scratch(SEAM_SCRATCH_CALL, list + scales + rows);
@@ -281,7 +278,7 @@ static SeamStatus linear(const SeamLinearCall *c) {
     assert(c->rows >= 0 && (c->start || c->w->groups == 1) && (c->source || c->x_rows == c->rows));
     if (c->rows == 0 || c->w->n == 0)
         return SEAM_OK;
-    Linear l = {.c = c, .layout = layout_of(c->w->type, c->w->groups, c->w->n, c->w->k)};
+    Linear l = {.c = c, .layout = seam_linear_layout(c->w->type, c->w->groups, c->w->n, c->w->k)};
     int32_t chunks = list_chunks(c, NULL);
     if (!set_up(&l, chunks))
         return SEAM_NO_MEMORY;

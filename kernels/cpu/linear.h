@@ -52,5 +52,19 @@ extern const SeamLinearKind seam_linear_f32_avx2, seam_linear_f32_avx512;
 extern const SeamLinearKind seam_linear_bf16_avx2, seam_linear_bf16_avx512, seam_linear_bf16_avx512bf16;
 extern const SeamLinearKind seam_linear_i8_avx2, seam_linear_i8_avx512, seam_linear_i8_avx512vnni;
 
-// Fills the operations in; kinds by SeamPackType, for the whole process.
+// A block of packed weights: [groups] matrices of group_bytes each; then, of int8, their scales and what sums begin with, [groups, padded] each.
+typedef struct {
+    const SeamLinearKind *kind;
+    int32_t groups, n, k, strips, steps, padded; // padded: columns of all strips
+    size_t strip_bytes, group_bytes, scale_at, first_at, bytes;
+} SeamLinearLayout;
+
+SeamLinearLayout seam_linear_layout(SeamPackType type, int32_t groups, int32_t n, int32_t k);
+// Bytes from row to row of k prepared numbers: room for `more` bytes behind them, and no multiple of 1 KiB, at which rows would share few sets of the L1 cache.
+ptrdiff_t seam_linear_row(const SeamLinearKind *kind, int32_t k, size_t more);
+// The columns from `column`, the first of a strip, as far as the weights go.
+void seam_linear_columns(const SeamLinearLayout *l, const SeamPacked *w, const float *bias, int32_t group, int32_t column, int32_t columns, SeamLinearPart *part);
+
+// Fill the operations in; kinds by SeamPackType, for the whole process.
 void seam_fill_linear(SeamKernels *k, const SeamLinearKind *const kinds[3]);
+void seam_fill_conv_packed(SeamKernels *k);

@@ -25,7 +25,7 @@ static const struct {
     size_t offset;
 } slots[] = {
 #define SLOT(field) {#field, offsetof(SeamKernels, field)}
-    SLOT(gemm), SLOT(pack_bytes), SLOT(pack), SLOT(pack_i8), SLOT(linear), SLOT(grouped_gemm), SLOT(grouped_gemm_dw), SLOT(add_bias), SLOT(bias_grad), SLOT(grouped_add_bias), SLOT(grouped_bias_grad),
+    SLOT(gemm), SLOT(pack_bytes), SLOT(pack), SLOT(pack_i8), SLOT(linear), SLOT(conv_packed), SLOT(grouped_gemm), SLOT(grouped_gemm_dw), SLOT(add_bias), SLOT(bias_grad), SLOT(grouped_add_bias), SLOT(grouped_bias_grad),
     SLOT(add), SLOT(gelu), SLOT(gelu_backward), SLOT(sigmoid), SLOT(layer_norm), SLOT(layer_norm_backward), SLOT(attention),
     SLOT(attention_backward), SLOT(scan), SLOT(scan_backward), SLOT(route), SLOT(route_backward), SLOT(route_sort), SLOT(gather),
     SLOT(gather_backward), SLOT(combine),
@@ -90,6 +90,7 @@ static bool fill(Isa isa) {
         (isa >= ISA_AVX512 ? avx512 : avx2)[i](&table);
     choose_types(isa, types);
     seam_fill_linear(&table, types);
+    seam_fill_conv_packed(&table);
     for (int i = 0; i < N_TYPES; i++)
         type_name[i] = types[i]->name;
     return seam_onednn_init(isa >= ISA_AVX512);

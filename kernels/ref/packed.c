@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Linear maps with packed weights: the definition of the three number types (kernels.h: SeamPackType) and of SeamLinearCall. Packed here means: as given,
+// Linear maps and convolutions with packed weights: the definition of the three number types (kernels.h: SeamPackType), of SeamLinearCall and SeamConvCall. Packed here means: as given,
 // [groups, n, k] of float, bfloat16 or int8; with int8 the scales [groups, n] of float come first. Sums in double of the rounded numbers, which for whole
 // numbers is exact; bias and activation in double, rounded once at the end. It owns nothing.
 #include <assert.h>
@@ -147,5 +147,47 @@ SeamStatus seam_ref_linear(const SeamLinearCall *c) {
     for (int32_t g = 0; g < c->w->groups; g++)
         for (int32_t r = start[g]; r < start[g + 1]; r++)
             map_row(c, g, c->x + (size_t)(c->source ? c->source[r] : r) * c->ldx, c->y + (size_t)r * c->ldy);
+    return SEAM_OK;
+}
+
+// ---- convolution ------------------------------------------------------------------------------
+
+// The sum over the taps of output pixel (oy, ox) that lie in the picture, for output channel o.
+static double taps(const SeamConvCall *call, Rounding r, const float *picture, int32_t oy, int32_t ox, int32_t o) {
+    const SeamConv *c = &call->c;
+    double sum = 0;
+    for (int32_t ky = 0; ky < c->kernel; ky++)
+        for (int32_t kx = 0; kx < c->kernel; kx++) {
+            int32_t iy = oy * c->stride - c->pad + ky, ix = ox * c->stride - c->pad + kx;
+            if (iy < 0 || iy >= c->h || ix < 0 || ix >= c->w)
+                continue;
+            const float *x = picture + ((size_t)iy * c->w + ix) * c->in;
+            size_t at = (size_t)o * call->w->k + ((size_t)ky * c->kernel + kx) * c->in;
+            for (int32_t i = 0; i < c->in; i++)
+                sum += (double)rounded(call->w->type, r, x[i]) * weight(call->w, at + i);
+        }
+    return sum;
+}
+
+static int32_t out_size(const SeamConv *c, int32_t size) {
+    int32_t room = size + 2 * c->pad - c->kernel;
+    return room < 0 ? 0 : room / c->stride + 1;
+}
+
+SeamStatus seam_ref_conv_packed(const SeamConvCall *call) {
+    const SeamConv *c = &call->c;
+    assert(call->w->groups == 1 && call->w->n == c->out && call->w->k == c->kernel * c->kernel * c->in);
+    int32_t out_h = out_size(c, c->h), out_w = out_size(c, c->w), size = c->h * c->w * c->in;
+    float *y = call->y;
+    for (int32_t b = 0; b < c->batch; b++) {
+        const float *picture = call->x + (size_t)b * size;
+        Rounding r = call->w->type == SEAM_PACK_I8 ? rounding_of(size, picture) : (Rounding){1, 1};
+        for (int32_t p = 0; p < out_h * out_w; p++)
+            for (int32_t o = 0; o < c->out; o++, y++) {
+                double sum = taps(call, r, picture, p / out_w, p % out_w, o) * r.scale * weight_scale(call->w, o);
+                double value = activate(call->act, sum + (call->bias ? call->bias[o] : 0));
+                *y = (float)(call->add ? *y + value : value);
+            }
+    }
     return SEAM_OK;
 }

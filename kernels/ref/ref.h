@@ -41,6 +41,7 @@ size_t seam_ref_pack_bytes(SeamPackType type, int32_t groups, int32_t n, int32_t
 void seam_ref_pack(SeamPackType type, int32_t groups, int32_t n, int32_t k, const float *w, void *data);
 void seam_ref_pack_i8(int32_t groups, int32_t n, int32_t k, const int8_t *q, const float *scale, void *data);
 SeamStatus seam_ref_linear(const SeamLinearCall *call);
+SeamStatus seam_ref_conv_packed(const SeamConvCall *call);
 
 double seam_ref_gelu_of(double x);
 SeamStatus seam_ref_gelu(size_t n, const float *x, float *y);

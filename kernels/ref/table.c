@@ -10,6 +10,7 @@ static const SeamKernels table = {
     .pack = seam_ref_pack,
     .pack_i8 = seam_ref_pack_i8,
     .linear = seam_ref_linear,
+    .conv_packed = seam_ref_conv_packed,
     .grouped_gemm = seam_ref_grouped_gemm,
     .grouped_gemm_dw = seam_ref_grouped_gemm_dw,
     .add_bias = seam_ref_add_bias,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Linear maps with packed weights in f32, bf16 and int8. Weights and rows lie in [-1, 1]: a product is at most 1, so check_sum_tolerance counts terms; gelu's
+// Linear maps and convolutions with packed weights in f32, bf16 and int8. Weights and rows lie in [-1, 1]: a product is at most 1, so check_sum_tolerance counts terms; gelu's
 // slope is at most 1.13. A whole number that a backend rounds otherwise than ref would show as 1/127, far above that.
 #include "tests/kernels/check.h"
 
@@ -174,6 +174,67 @@ static void test_whole(void) {
     }
 }
 
+// ---- convolution ------------------------------------------------------------------------------
+
+static int32_t out_size(const SeamConv *c, int32_t size) {
+    return (size + 2 * c->pad - c->kernel) / c->stride + 1;
+}
+
+static void conv_case(SeamPackType type, const SeamConv *c, float poison) {
+    Case shape = {.groups = 1, .n = c->out, .k = c->kernel * c->kernel * c->in};
+    size_t x_size = (size_t)c->batch * c->h * c->w * c->in, pixels = (size_t)c->batch * out_size(c, c->h) * out_size(c, c->w), out = (size_t)c->out;
+    float *x = check_floats(x_size, -1, 1), *w = check_floats(out * shape.k, -1, 1), *bias = check_floats(out, -1, 1);
+    bool add = check_int(0, 1), gelu = check_int(0, 1), biased = check_int(0, 1);
+    if (poison != 0 && x_size > 0)
+        x[check_int(0, (int32_t)x_size - 1)] = poison;
+    CheckOut y = (add ? check_add : check_set)(pixels, out, out);
+    for (int run = 0; run < CHECK_RUNS; run++) {
+        SeamPacked packed = {.type = type, .groups = 1, .n = shape.n, .k = shape.k, .data = packed_block(type, &shape, run, w)};
+        SeamConvCall call = {.c = *c, .w = &packed, .x = x, .bias = biased ? bias : NULL, .y = y.at[run], .act = gelu ? SEAM_ACT_GELU : SEAM_ACT_NONE, .add = add};
+        CHECK_OK(check_table(run)->conv_packed(&call));
+    }
+    check_compare(type == SEAM_PACK_F32 ? "conv_packed f32" : type == SEAM_PACK_BF16 ? "conv_packed bf16" : "conv_packed i8", &y,
+                  1.13 * check_sum_tolerance(shape.k + 2, 1), 0);
+    check_done();
+}
+
+static SeamConv random_conv(void) {
+    static const int32_t channels[] = {1, 2, 3, 4, 5, 8, 13, 16, 17, 24, 33, 40};
+    SeamConv c = {.batch = check_int(1, 3), .kernel = check_int(1, 5), .stride = check_int(1, 4), .pad = check_int(0, 3)};
+    do {
+        c.h = check_int(1, 20);
+        c.w = check_int(1, 20);
+    } while (c.h + 2 * c.pad < c.kernel || c.w + 2 * c.pad < c.kernel);
+    c.in = channels[check_int(0, G_N_ELEMENTS(channels) - 1)];
+    c.out = channels[check_int(0, G_N_ELEMENTS(channels) - 1)];
+    return c;
+}
+
+static void test_conv(void) {
+    static const float poisons[] = {0, 0, NAN, INFINITY};
+    for (int32_t i = 0; i < 240; i++) {
+        SeamConv c = random_conv();
+        conv_case((SeamPackType)(i % TYPES), &c, poisons[i / TYPES % 4]);
+    }
+}
+
+// The levels of the image embedding in smaller pictures, and their blocks; nothing to do, and sums over nothing.
+static void test_conv_model(void) {
+    static const SeamConv model[] = {
+        {.batch = 1, .h = 64, .w = 60, .in = 1, .out = 24, .kernel = 3, .stride = 2, .pad = 1},
+        {.batch = 2, .h = 48, .w = 48, .in = 3, .out = 24, .kernel = 3, .stride = 2, .pad = 1},
+        {.batch = 1, .h = 28, .w = 28, .in = 24, .out = 48, .kernel = 3, .stride = 2, .pad = 1},
+        {.batch = 2, .h = 14, .w = 14, .in = 96, .out = 192, .kernel = 3, .stride = 2, .pad = 1},
+        {.batch = 1, .h = 20, .w = 20, .in = 48, .out = 48, .kernel = 3, .stride = 1, .pad = 1},
+        {.batch = 1, .h = 9, .w = 9, .in = 300, .out = 270, .kernel = 2, .stride = 1, .pad = 1},
+        {.batch = 0, .h = 9, .w = 9, .in = 4, .out = 4, .kernel = 3, .stride = 1, .pad = 1},
+        {.batch = 2, .h = 9, .w = 9, .in = 0, .out = 4, .kernel = 3, .stride = 1, .pad = 1},
+        {.batch = 2, .h = 9, .w = 9, .in = 4, .out = 0, .kernel = 3, .stride = 1, .pad = 1},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(model) * TYPES; i++)
+        conv_case((SeamPackType)(i % TYPES), &model[i / TYPES], 0);
+}
+
 // By hand. int8: x has the scale 1 and the whole numbers 127, -64 (63.5 to even), 0; w the scale 1/127 and 127, 64 (63.5 to even), 32 (31.75).
 // Sum: 127 * 127 - 64 * 64 = 12033. bf16: 1 + 2^-8 lies halfway and becomes 1, 1 + 3 2^-8 halfway and 1 + 2^-6.
 static void test_known(void) {
@@ -208,7 +269,7 @@ static void test_known(void) {
 static const CheckTest tests[] = {
     {"/kernels/packed/known", test_known},     {"/kernels/packed/shapes", test_shapes},   {"/kernels/packed/rows", test_rows},
     {"/kernels/packed/large", test_large},     {"/kernels/packed/special", test_special}, {"/kernels/packed/deepest", test_deepest},
-    {"/kernels/packed/whole-numbers", test_whole},
+    {"/kernels/packed/whole-numbers", test_whole}, {"/kernels/packed/conv", test_conv}, {"/kernels/packed/conv-model", test_conv_model},
 };
 
 void check_packed_register(void) {
