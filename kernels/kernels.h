@@ -101,8 +101,8 @@ typedef struct {
 //   I8    weights are whole numbers q of -127 .. 127 with a scale an output row, w = scale[g, n] q. A row of x is rounded to whole numbers by its own scale
 //         ("per token": Yao 2022, ZeroQuant, sec. 4.1). Sums of q_x q are whole and exact (k <= 2^16), so that backends differ by the roundings of
 //         s scale sum + bias alone. A row with a NaN or an infinity gives NaN in all of its outputs.
-// Rounding of a row v to whole numbers, the same bits in every backend: with m = max |v|, s = m / 127 and q = nearest even of v (127 / m), each operation in f32;
-// where m < 2^-120 (127 / m would be infinite) s = 0 and q = 0; where v is not finite throughout s = NaN and q = 0.
+// Rounding of a row v to whole numbers, the same bits in every backend: with m = max |v|, s = m / 127 and q = nearest even of v (127 / m), each operation in
+// f32; where m < 2^-120 (127 / m would be infinite) s = 0 and q = 0; where v is not finite throughout s = NaN and q = 0.
 typedef enum { SEAM_PACK_F32, SEAM_PACK_BF16, SEAM_PACK_I8 } SeamPackType;
 
 typedef struct {
@@ -128,9 +128,9 @@ typedef struct {
     bool add;
 } SeamLinearCall;
 
-// Convolution with packed weights, SeamConv's shapes: y (+)= act(conv(x, w) + bias). w has one group, n = out and k = kernel * kernel * in in the order (ky, kx, channel).
-// I8: x is rounded to whole numbers by one scale a picture, found from its numbers (m above is of the whole picture); one that is not finite gives NaN in all of
-// its outputs. Outside the picture x is 0; whether 0 from outside times a weight that is not finite counts is left open.
+// Convolution with packed weights, SeamConv's shapes: y (+)= act(conv(x, w) + bias). w has one group, n = out and k = kernel * kernel * in in the order
+// (ky, kx, channel). I8: x is rounded to whole numbers by one scale a picture, found from its numbers (m above is of the whole picture); one that is not finite
+// gives NaN in all of its outputs. Outside the picture x is 0; whether 0 from outside times a weight that is not finite counts is left open.
 typedef struct {
     SeamConv c;
     const SeamPacked *w;

@@ -3,11 +3,11 @@
 //   pack      weights into the strips of linear.h
 //   linear    y[r] (+)= act(w[g] x[source[r]] + bias[g])        rows r of group g
 //
-// The layouts, the tasks and the memory of products with packed weights; the arithmetic is linear_tile.h's, one kind a number type. Rows of x are brought into the
-// type's numbers once a call, also those that several rows of y share (top_k experts of one token); a task that gathers copies them in the order of its rows, a
-// quarter of what gathering floats moves in int8. Groups are cut into chunks of rows and each chunk into parts of columns, all in one list of tasks: an expert
-// with one token is a task as one with sixty is, cut more finely where its rows would hold up the rest. No task adds to another's part and cuts depend on shapes
-// and lanes alone: deterministic. It owns the choice of kinds, which is made once; all else is scratch.
+// The layouts, the tasks and the memory of products with packed weights; the arithmetic is linear_tile.h's, one kind a number type. Rows of x are brought into
+// the type's numbers once a call, also those that several rows of y share (top_k experts of one token); a task that gathers copies them in the order of its
+// rows, a quarter of what gathering floats moves in int8. Groups are cut into chunks of rows and each chunk into parts of columns, all in one list of tasks:
+// an expert with one token is a task as one with sixty is, cut more finely where its rows would hold up the rest. No task adds to another's part and cuts
+// depend on shapes and lanes alone: deterministic. It owns the choice of kinds, which is made once; all else is scratch.
 #include <string.h>
 
 #include "kernels/cpu/linear.h"
@@ -54,7 +54,8 @@ ptrdiff_t seam_linear_row(const SeamLinearKind *kind, int32_t k, size_t more) {
     return (ptrdiff_t)(bytes % 1024 == 0 ? bytes + 64 : bytes);
 }
 
-void seam_linear_columns(const SeamLinearLayout *l, const SeamPacked *w, const float *bias, int32_t group, int32_t column, int32_t columns, SeamLinearPart *part) {
+void seam_linear_columns(const SeamLinearLayout *l, const SeamPacked *w, const float *bias, int32_t group, int32_t column, int32_t columns,
+                         SeamLinearPart *part) {
     const char *data = w->data;
     size_t at = (size_t)group * l->padded + column;
     part->columns = columns;
@@ -213,7 +214,8 @@ static void linear_task(void *data, int32_t task, int32_t lane) {
     const SeamLinearKind *kind = layout->kind;
     const Chunk *chunk = &l->chunk[task / l->column_parts];
     int32_t part = task % l->column_parts;
-    int32_t left = (int32_t)seam_part(layout->n, kind->strip, l->column_parts, part), right = (int32_t)seam_part(layout->n, kind->strip, l->column_parts, part + 1);
+    int32_t left = (int32_t)seam_part(layout->n, kind->strip, l->column_parts, part);
+    int32_t right = (int32_t)seam_part(layout->n, kind->strip, l->column_parts, part + 1);
     SeamLinearPart p = {.rows = chunk->rows, .segments = 1, .steps = layout->steps, .scale_row = 1, .ldy = c->ldy, .act = c->act, .add = c->add};
     seam_linear_columns(layout, c->w, c->bias, chunk->group, left, right - left, &p);
     p.x = l->prepared.x + chunk->first * l->prepared.x_row;
@@ -240,7 +242,8 @@ static int32_t list_chunks(const SeamLinearCall *c, Chunk *chunk) {
     return chunks;
 }
 
-// Parts of the columns of each chunk: so many that the largest chunk is no more than a lane's share of the work divided by TASKS_A_LANE, none too small to be worth a task.
+// Parts of the columns of each chunk: so many that the largest chunk is no more than a lane's share of the work divided by TASKS_A_LANE, none too small to be
+// worth a task.
 static int32_t column_parts(const Linear *l, int32_t chunks) {
     int32_t largest = 0;
     int64_t work = (int64_t)l->c->rows * l->layout.n * l->layout.k / l->layout.kind->speed, wanted = TASKS_A_LANE * seam_pool_lanes();
@@ -256,7 +259,8 @@ static bool set_up(Linear *l, int32_t chunks) {
     const SeamLinearCall *c = l->c;
     const SeamLinearKind *kind = l->layout.kind;
     Prepared *p = &l->prepared;
-    *p = (Prepared){.kind = kind, .from = c->x, .k = l->layout.k, .ldx = c->ldx, .x_row = kind->direct ? c->ldx * (ptrdiff_t)sizeof(float) : seam_linear_row(kind, l->layout.k, 0)};
+    *p = (Prepared){.kind = kind, .from = c->x, .k = l->layout.k, .ldx = c->ldx};
+    p->x_row = kind->direct ? c->ldx * (ptrdiff_t)sizeof(float) : seam_linear_row(kind, l->layout.k, 0);
     size_t list = round_up((size_t)chunks * sizeof(Chunk), 64), scales = kind->measure ? round_up((size_t)c->x_rows * sizeof(float), 64) : 0;
     size_t rows = kind->direct ? 0 : (size_t)c->x_rows * p->x_row;
     char *block = seam_scratch(SEAM_SCRATCH_CALL, list + scales + rows);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// What the driver of products with packed weights (linear.c) and the number types (linear_f32.c, linear_bf16.c, linear_i8.c) say to each other. A type is made once
-// for each instruction set that changes it; table.c chooses one a type. The driver knows layouts, tasks and memory, a type knows the arithmetic.
+// What the driver of products with packed weights (linear.c) and the number types (linear_f32.c, linear_bf16.c, linear_i8.c) say to each other. A type is made
+// once for each instruction set that changes it; table.c chooses one a type. The driver knows layouts, tasks and memory, a type knows the arithmetic.
 //
 // Weights lie in strips of `strip` columns, one after another; in a strip the steps along k, in a step its columns, of a column `unit` neighbours along k:
 // [strips][steps][strip][unit], filled up with 0. Rows of x are brought into the type's numbers first, `unit` of them being one broadcast of a step.
@@ -63,7 +63,8 @@ SeamLinearLayout seam_linear_layout(SeamPackType type, int32_t groups, int32_t n
 // Bytes from row to row of k prepared numbers: room for `more` bytes behind them, and no multiple of 1 KiB, at which rows would share few sets of the L1 cache.
 ptrdiff_t seam_linear_row(const SeamLinearKind *kind, int32_t k, size_t more);
 // The columns from `column`, the first of a strip, as far as the weights go.
-void seam_linear_columns(const SeamLinearLayout *l, const SeamPacked *w, const float *bias, int32_t group, int32_t column, int32_t columns, SeamLinearPart *part);
+void seam_linear_columns(const SeamLinearLayout *l, const SeamPacked *w, const float *bias, int32_t group, int32_t column, int32_t columns,
+                         SeamLinearPart *part);
 
 // Fill the operations in; kinds by SeamPackType, for the whole process.
 void seam_fill_linear(SeamKernels *k, const SeamLinearKind *const kinds[3]);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Packed weights in bfloat16 (kernels.h: SEAM_PACK_BF16): a step is two neighbours of k. With AVX512-BF16 they are multiplied and added by one instruction, which
-// counts numbers below 2^-126 as 0; else weights are widened in registers, a bfloat16 being the upper half of a float, and rows of x are kept as rounded
+// Packed weights in bfloat16 (kernels.h: SEAM_PACK_BF16): a step is two neighbours of k. With AVX512-BF16 they are multiplied and added by one instruction,
+// which counts numbers below 2^-126 as 0; else weights are widened in registers, a bfloat16 being the upper half of a float, and rows of x are kept as rounded
 // floats: no faster than f32, but half of its weights' memory. Sums in f32. NaN passes through. It owns nothing; see linear_tile.h.
 #include "kernels/cpu/vec.h"
 
@@ -106,5 +106,6 @@ static void prepare(int32_t k, SeamRounding r, const float *from, void *to) {
 
 #define seam_linear_bf16 SEAM_OF_ISA(seam_linear_bf16)
 const SeamLinearKind seam_linear_bf16 = {
-    .name = SEAM_ISA_NAME, .strip = STRIP, .unit = 2, .x_bytes = X_BYTES, .w_bytes = sizeof(uint16_t), .speed = SPEED, .round = round_numbers, .prepare = PREPARE, .run = run,
+    .name = SEAM_ISA_NAME, .strip = STRIP, .unit = 2, .x_bytes = X_BYTES, .w_bytes = sizeof(uint16_t), .speed = SPEED,
+    .round = round_numbers, .prepare = PREPARE, .run = run,
 };

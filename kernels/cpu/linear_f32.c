@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Packed weights in f32 (kernels.h: SEAM_PACK_F32): x is read where it lies, a step is one element of k. Sums in f32, along k one fused product after the other, or
-// in 2 or 4 interleaved sums with 2 rows or 1. NaN passes through. It owns nothing; see linear_tile.h.
+// Packed weights in f32 (kernels.h: SEAM_PACK_F32): x is read where it lies, a step is one element of k. Sums in f32, along k one fused product after the
+// other, or in 2 or 4 interleaved sums with 2 rows or 1. NaN passes through. It owns nothing; see linear_tile.h.
 #include "kernels/cpu/vec.h"
 
 #ifdef __AVX512F__
@@ -30,5 +30,6 @@ static void round_numbers(int32_t n, SeamRounding r, const float *from, void *to
 
 #define seam_linear_f32 SEAM_OF_ISA(seam_linear_f32)
 const SeamLinearKind seam_linear_f32 = {
-    .name = SEAM_ISA_NAME, .strip = STRIP, .unit = 1, .x_bytes = sizeof(float), .w_bytes = sizeof(float), .speed = 1, .direct = true, .round = round_numbers, .run = run,
+    .name = SEAM_ISA_NAME, .strip = STRIP, .unit = 1, .x_bytes = sizeof(float), .w_bytes = sizeof(float), .speed = 1, .direct = true,
+    .round = round_numbers, .run = run,
 };

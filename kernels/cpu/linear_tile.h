@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// A tile of y = act(x w^T + bias) in registers, ROWS x 2 vectors of it, from which linear_f32.c, linear_bf16.c and linear_i8.c are made. The including file says before:
+// A tile of y = act(x w^T + bias) in registers, ROWS x 2 vectors of it, from which linear_f32.c, linear_bf16.c and linear_i8.c are made. The including file
+// says before:
 //
 //   ROWS, ALL_ROWS                       rows of a tile, and the list of their numbers
 //   Sum, sum_zero, sum_add, sum_value    a vector of sums, and as floats
@@ -9,10 +10,25 @@
 //   product                              sum + left right
 //   STEP_X, STEP_W                       bytes of a step in x and in a column
 //
-// As in tile.c a vector of weights serves all rows of a tile and an element of x two vectors, x being read where it lies. All of k runs through one tile, so that
-// sums stay in registers, and the rest of the operation follows while they are in the L1 cache. One and two rows would leave the multipliers waiting for their
-// own results: their tiles take 4 and 2 steps at a time, in sums of their own that are added in the end. Each byte of the weights comes from memory once:
-// strips are the outer loop, and a strip (k 32 columns) stays in a cache while the tiles of the other rows pass.
+// As in tile.c a vector of weights serves all rows of a tile and an element of x two vectors, x being read where it lies. All of k runs through one tile, so
+// that sums stay in registers, and the rest of the operation follows while they are in the L1 cache. One and two rows would leave the multipliers waiting for
+// their own results: their tiles take 4 and 2 steps at a time, in sums of their own that are added in the end. Each byte of the weights comes from memory
+// once: strips are the outer loop, and a strip (k 32 columns) stays in a cache while the tiles of the other rows pass. There is no prefetch: by software it cost
+// a fifth to a half of the bandwidth of few rows, where the processor's own reaches 20 GB/s of the 21 that one thread reads in one stream (25 in eight).
+//
+// GFLOP/s or GOP/s of one thread (Zen 4; from registers it gives 117 in f32, 232 in bf16, 467 in int8), processor time, `check_kernels --bench-packed` on a
+// machine that other programs use too:
+//   rows x groups    k -> n         gemm, grouped_gemm    f32    bf16    int8    | AVX2: f32    bf16    int8
+//    101 x  1      192 ->  576             107            115     224     421    |       112     110     159
+//    101 x  1      192 ->  192             107            114     214     365    |       112     105     166
+//      1 x 16      192 ->  192              26             42      78     143    |        39      49      78
+//      4 x 16      192 ->  192              71            112     205     335    |        97      91     131
+//     16 x 16      192 ->  192              78            118     227     368    |       107      97     147
+//     25 x 16      192 ->  192, gelu        81            104     179     283    |        88      87     113
+//      1 x  4     1280 -> 5120             7.5             10      21      70    | from memory
+//      4 x  4     1280 -> 5120              22             44      98     204    |
+//     16 x  4     1280 -> 5120              46             98     186     310    |
+//     64 x  4     1280 -> 5120              79            108     210     383    |
 #pragma once
 
 #include <string.h>
@@ -66,10 +82,11 @@ static inline __attribute__((always_inline)) void steps(const int rows, const in
     }
 }
 
-// act is left to finish: to [rows, vectors * LANES], rows ld apart, = x w^T + bias of the rows at x, their scales at x_scale, and the strip at w. `first` is what
-// the sums begin with, or NULL.
-static inline __attribute__((always_inline)) void tile(const int rows, const int vectors, const SeamLinearPart *p, const char *x, const float *x_scale, const char *w,
-                                                       const int32_t *first, const Columns *c, float *to, ptrdiff_t ld) {
+// act is left to finish: to [rows, vectors * LANES], rows ld apart, = x w^T + bias of the rows at x, their scales at x_scale, and the strip at w. `first` is
+// what the sums begin with, or NULL.
+static inline __attribute__((always_inline)) void tile(const int rows, const int vectors, const SeamLinearPart *p, const char *x,
+                                                       const float *x_scale, const char *w, const int32_t *first, const Columns *c, float *to,
+                                                       ptrdiff_t ld) {
     enum { MOST_DEEP = 4 };
     const int deep = rows == 1 ? MOST_DEEP : rows == 2 ? 2 : 1;
     const ptrdiff_t row = p->x_row;
@@ -95,10 +112,12 @@ static inline __attribute__((always_inline)) void tile(const int rows, const int
             base[0] += STEP_X;
         }
     }
+#pragma GCC unroll 4
+    for (int s = 0; s < deep; s++)
 #pragma GCC unroll 16
-    for (int i = 0; i < rows; i++)
-        for (int v = 0; v < vectors; v++)
-            IN_REGISTER(sum[0][i][v]);
+        for (int i = 0; i < rows; i++)
+            for (int v = 0; v < vectors; v++)
+                IN_REGISTER(sum[s][i][v]);
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++, to += ld, x_scale += p->scale_row)
         for (int v = 0; v < vectors; v++) {
@@ -106,16 +125,21 @@ static inline __attribute__((always_inline)) void tile(const int rows, const int
 #pragma GCC unroll 4
             for (int s = 1; s < deep; s++)
                 all = sum_add(all, sum[s][i][v]);
-            vec_store(to + v * LANES, sum_value(all, x_scale, c->w_scale[v], c->bias[v]));
+            Vec value = sum_value(all, x_scale, c->w_scale[v], c->bias[v]);
+            if (v + 1 < vectors)
+                vec_store(to + v * LANES, value);
+            else
+                vec_store_part(to + v * LANES, c->lanes[v], value);
         }
 }
 
-typedef void (*Tile)(const SeamLinearPart *p, const char *x, const float *x_scale, const char *w, const int32_t *first, const Columns *c, float *to, ptrdiff_t ld);
+typedef void (*Tile)(const SeamLinearPart *p, const char *x, const float *x_scale, const char *w, const int32_t *first, const Columns *c, float *to,
+                     ptrdiff_t ld);
 
-#define DEFINE_TILE_OF(rows, vectors)                                                                                                                              \
-    static void tile_##rows##_##vectors(const SeamLinearPart *p, const char *x, const float *x_scale, const char *w, const int32_t *first, const Columns *c,         \
-                                        float *to, ptrdiff_t ld) {                                                                                                 \
-        tile(rows, vectors, p, x, x_scale, w, first, c, to, ld);                                                                                                   \
+#define DEFINE_TILE_OF(rows, vectors)                                                                                                         \
+    static void tile_##rows##_##vectors(const SeamLinearPart *p, const char *x, const float *x_scale, const char *w, const int32_t *first,    \
+                                        const Columns *c, float *to, ptrdiff_t ld) {                                                          \
+        tile(rows, vectors, p, x, x_scale, w, first, c, to, ld);                                                                              \
     }
 #define DEFINE_TILE(rows) DEFINE_TILE_OF(rows, 1) DEFINE_TILE_OF(rows, 2)
 ALL_ROWS(DEFINE_TILE)
@@ -126,19 +150,16 @@ static const Tile tiles[ROWS][2] = {ALL_ROWS(TILE_ROW)};
 // ---- the rest of the operation ----------------------------------------------------------------
 
 // y (+)= act(from), rows ld and ldy apart; from may be y.
-static inline __attribute__((always_inline)) void finish_as(SeamActivation act, bool add, int rows, int vectors, const Columns *c, const float *from, ptrdiff_t ld,
-                                                            float *y, ptrdiff_t ldy) {
+static inline __attribute__((always_inline)) void finish_as(SeamActivation act, bool add, int rows, int vectors, const Columns *c, const float *from,
+                                                            ptrdiff_t ld, float *y, ptrdiff_t ldy) {
     for (int i = 0; i < rows; i++, from += ld, y += ldy)
         for (int v = 0; v < vectors; v++) {
-            Vec value = vec_load(from + v * LANES);
+            Vec value = vec_load_part(from + v * LANES, c->lanes[v]);
             if (act == SEAM_ACT_GELU)
                 value = vec_gelu(value);
             if (add)
                 value += vec_load_part(y + v * LANES, c->lanes[v]);
-            if (c->lanes[v] == LANES)
-                vec_store(y + v * LANES, value);
-            else
-                vec_store_part(y + v * LANES, c->lanes[v], value);
+            vec_store_part(y + v * LANES, c->lanes[v], value);
         }
 }
 
@@ -165,7 +186,7 @@ static Columns columns_at(const SeamLinearPart *p, int32_t column, int vectors) 
     return c;
 }
 
-// Strip by strip, in panels of about equal height. Whole vectors that are not added to y go there at once.
+// Strip by strip, in panels of about equal height. What is not added to y goes there at once.
 static void run(const SeamLinearPart *p) {
     _Alignas(64) float aside[ROWS * STRIP];
     ptrdiff_t strip_bytes = (ptrdiff_t)p->segments * p->steps * STRIP * STEP_W;
@@ -173,14 +194,13 @@ static void run(const SeamLinearPart *p) {
     for (int32_t column = 0; column < p->columns; column += STRIP, w += strip_bytes) {
         int vectors = p->columns - column > LANES ? 2 : 1;
         Columns c = columns_at(p, column, vectors);
-        bool at_once = !p->add && c.lanes[vectors - 1] == LANES;
         for (int32_t i = 0, rows; i < p->rows; i += rows) {
             int32_t panels = (p->rows - i + ROWS - 1) / ROWS;
             rows = (p->rows - i + panels - 1) / panels;
-            float *y = p->y + i * p->ldy + column, *to = at_once ? y : aside;
-            ptrdiff_t ld = at_once ? p->ldy : STRIP;
+            float *y = p->y + i * p->ldy + column, *to = p->add ? aside : y;
+            ptrdiff_t ld = p->add ? STRIP : p->ldy;
             tiles[rows - 1][vectors - 1](p, p->x + i * p->x_row, p->x_scale + i * p->scale_row, w, p->first ? p->first + column : NULL, &c, to, ld);
-            if (!at_once || p->act != SEAM_ACT_NONE)
+            if (p->add || p->act != SEAM_ACT_NONE)
                 finish(p->act, p->add, rows, vectors, &c, to, ld, y, p->ldy);
         }
     }

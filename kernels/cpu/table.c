@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// The choice of implementations on this machine: ref first, then all that the best instruction set of the processor offers
-// (AVX-512 F, BW, DQ, VL; else AVX2, FMA, F16C), which hands to oneDNN what that does faster; products with packed weights use VNNI and BF16 beside AVX-512
-// where the processor has them, each by itself (the level avx512dot). SEAM_CPU=ref|avx2|avx512|avx512dot lowers the choice, never raises it. It owns the table and the list of what was chosen; both are built once.
+// The choice of implementations on this machine: ref first, then all that the best instruction set of the processor offers (AVX-512 F, BW, DQ, VL; else AVX2,
+// FMA, F16C), which hands to oneDNN what that does faster; products with packed weights use VNNI and BF16 beside AVX-512 where the processor has them, each by
+// itself (the level avx512dot). SEAM_CPU=ref|avx2|avx512|avx512dot lowers the choice, never raises it. It owns the table and the list of what was chosen; both
+// are built once.
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,8 +26,9 @@ static const struct {
     size_t offset;
 } slots[] = {
 #define SLOT(field) {#field, offsetof(SeamKernels, field)}
-    SLOT(gemm), SLOT(pack_bytes), SLOT(pack), SLOT(pack_i8), SLOT(linear), SLOT(conv_packed), SLOT(grouped_gemm), SLOT(grouped_gemm_dw), SLOT(add_bias), SLOT(bias_grad), SLOT(grouped_add_bias), SLOT(grouped_bias_grad),
-    SLOT(add), SLOT(gelu), SLOT(gelu_backward), SLOT(sigmoid), SLOT(layer_norm), SLOT(layer_norm_backward), SLOT(attention),
+    SLOT(gemm), SLOT(pack_bytes), SLOT(pack), SLOT(pack_i8), SLOT(linear), SLOT(conv_packed), SLOT(grouped_gemm),
+    SLOT(grouped_gemm_dw), SLOT(add_bias), SLOT(bias_grad), SLOT(grouped_add_bias), SLOT(grouped_bias_grad), SLOT(add),
+    SLOT(gelu), SLOT(gelu_backward), SLOT(sigmoid), SLOT(layer_norm), SLOT(layer_norm_backward), SLOT(attention),
     SLOT(attention_backward), SLOT(scan), SLOT(scan_backward), SLOT(route), SLOT(route_backward), SLOT(route_sort), SLOT(gather),
     SLOT(gather_backward), SLOT(combine),
     SLOT(combine_backward), SLOT(pool), SLOT(pool_backward), SLOT(embed_bag), SLOT(embed_bag_backward), SLOT(conv), SLOT(conv_backward_data),

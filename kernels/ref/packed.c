@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Linear maps and convolutions with packed weights: the definition of the three number types (kernels.h: SeamPackType), of SeamLinearCall and SeamConvCall. Packed here means: as given,
-// [groups, n, k] of float, bfloat16 or int8; with int8 the scales [groups, n] of float come first. Sums in double of the rounded numbers, which for whole
-// numbers is exact; bias and activation in double, rounded once at the end. It owns nothing.
+// Linear maps and convolutions with packed weights: the definition of the three number types (kernels.h: SeamPackType), of SeamLinearCall and SeamConvCall.
+// Packed here means: as given, [groups, n, k] of float, bfloat16 or int8; with int8 the scales [groups, n] of float come first. Sums in double of the rounded
+// numbers, which for whole numbers is exact; bias and activation in double, rounded once at the end. It owns nothing.
 #include <assert.h>
 #include <math.h>
 #include <string.h>

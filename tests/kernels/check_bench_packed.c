@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// What linear maps with packed weights give, in GFLOP/s or GOP/s (2 rows n k a call), beside the f32 products of every call's own packing (gemm, grouped_gemm), at the shapes
-// of the small preset (dim 192) and of the architecture's own size (1280 -> 5120), whose weights are more than any cache holds. One thread, and its processor time, not the
-// clock on the wall: the best of many runs, since other programs only add.
+// What linear maps and convolutions with packed weights give, in GFLOP/s or GOP/s (2 rows n k a call), beside the f32 products of every call's own packing
+// (gemm, grouped_gemm), at the shapes of the small preset (dim 192) and of the architecture's own size (1280 -> 5120), whose weights are more than any cache
+// holds. One thread, and its processor time, not the clock on the wall: the best of many runs, since other programs only add.
 #include <stdio.h>
 #include <time.h>
 
@@ -16,14 +16,26 @@ typedef struct {
 } Shape;
 
 static const Shape shapes[] = {
-    {101, 1, 576, 192, SEAM_ACT_NONE}, {202, 1, 576, 192, SEAM_ACT_NONE}, {101, 1, 192, 192, SEAM_ACT_NONE}, {202, 1, 192, 192, SEAM_ACT_NONE},
-    {1600, 1, 768, 768, SEAM_ACT_NONE}, {1, 16, 192, 192, SEAM_ACT_NONE}, {4, 16, 192, 192, SEAM_ACT_NONE}, {16, 16, 192, 192, SEAM_ACT_NONE},
-    {25, 16, 192, 192, SEAM_ACT_NONE}, {25, 16, 192, 192, SEAM_ACT_GELU}, {64, 16, 192, 192, SEAM_ACT_NONE}, {1, 4, 5120, 1280, SEAM_ACT_NONE}, {2, 4, 5120, 1280, SEAM_ACT_NONE},
-    {4, 4, 5120, 1280, SEAM_ACT_NONE}, {8, 4, 5120, 1280, SEAM_ACT_NONE}, {16, 4, 5120, 1280, SEAM_ACT_NONE}, {32, 4, 5120, 1280, SEAM_ACT_NONE}, {64, 4, 5120, 1280, SEAM_ACT_NONE},
+    {101, 1, 576, 192, SEAM_ACT_NONE}, {202, 1, 576, 192, SEAM_ACT_NONE},  {101, 1, 192, 192, SEAM_ACT_NONE},  {202, 1, 192, 192, SEAM_ACT_NONE},
+    {1600, 1, 768, 768, SEAM_ACT_NONE}, {1, 16, 192, 192, SEAM_ACT_NONE},  {4, 16, 192, 192, SEAM_ACT_NONE},   {16, 16, 192, 192, SEAM_ACT_NONE},
+    {25, 16, 192, 192, SEAM_ACT_NONE}, {25, 16, 192, 192, SEAM_ACT_GELU},  {64, 16, 192, 192, SEAM_ACT_NONE},  {1, 4, 5120, 1280, SEAM_ACT_NONE},
+    {2, 4, 5120, 1280, SEAM_ACT_NONE}, {4, 4, 5120, 1280, SEAM_ACT_NONE},  {8, 4, 5120, 1280, SEAM_ACT_NONE},  {16, 4, 5120, 1280, SEAM_ACT_NONE},
+    {32, 4, 5120, 1280, SEAM_ACT_NONE}, {64, 4, 5120, 1280, SEAM_ACT_NONE},
+};
+
+static const SeamConv convs[] = { // the levels of the image embedding at 160 x 160, and their blocks
+    {.batch = 1, .h = 160, .w = 160, .in = 1, .out = 24, .kernel = 3, .stride = 2, .pad = 1},
+    {.batch = 1, .h = 80, .w = 80, .in = 24, .out = 48, .kernel = 3, .stride = 2, .pad = 1},
+    {.batch = 1, .h = 40, .w = 40, .in = 48, .out = 96, .kernel = 3, .stride = 2, .pad = 1},
+    {.batch = 1, .h = 20, .w = 20, .in = 96, .out = 192, .kernel = 3, .stride = 2, .pad = 1},
+    {.batch = 1, .h = 80, .w = 80, .in = 24, .out = 24, .kernel = 3, .stride = 1, .pad = 1},
+    {.batch = 1, .h = 40, .w = 40, .in = 48, .out = 48, .kernel = 3, .stride = 1, .pad = 1},
+    {.batch = 1, .h = 20, .w = 20, .in = 96, .out = 96, .kernel = 3, .stride = 1, .pad = 1},
 };
 
 typedef struct {
     const Shape *shape;
+    const SeamConv *conv; // instead of shape
     const SeamKernels *k;
     float *x, *w, *y;
     int32_t start[most_groups + 1];
@@ -31,8 +43,22 @@ typedef struct {
     void *data;
 } Bench;
 
+static void run_conv(const Bench *b) {
+    const SeamConv *c = b->conv;
+    SeamPacked packed = {.type = (SeamPackType)b->type, .groups = 1, .n = c->out, .k = c->kernel * c->kernel * c->in, .data = b->data};
+    SeamConvCall call = {.c = *c, .w = &packed, .x = b->x, .y = b->y};
+    if (b->type < TYPES)
+        CHECK_OK(b->k->conv_packed(&call));
+    else
+        CHECK_OK(b->k->conv(c, b->x, b->w, NULL, b->y));
+}
+
 static void run_once(const Bench *b) {
     const Shape *s = b->shape;
+    if (b->conv) {
+        run_conv(b);
+        return;
+    }
     int32_t rows = s->rows * s->groups;
     SeamPacked packed = {.type = (SeamPackType)b->type, .groups = s->groups, .n = s->n, .k = s->k, .data = b->data};
     SeamLinearCall call = {.w = &packed, .rows = rows, .x_rows = rows, .start = b->start, .x = b->x, .y = b->y, .ldx = s->k, .ldy = s->n, .act = s->act};
@@ -68,30 +94,27 @@ static double best_of(const Bench *b) {
     return best;
 }
 
-static void bench_shape(const SeamKernels *k, const Shape *s) {
-    Bench b = {.shape = s, .k = k};
-    size_t rows = (size_t)s->rows * s->groups, weights = (size_t)s->groups * s->n * s->k;
-    b.x = g_new(float, rows * s->k);
-    b.y = g_new0(float, rows * s->n);
-    b.w = g_new(float, weights);
-    for (size_t i = 0; i < rows * s->k; i++)
-        b.x[i] = (float)(i * 7919 % 2003) / 1001.5f - 1;
-    for (size_t i = 0; i < weights; i++)
-        b.w[i] = (float)(i * 6007 % 2003) / 1001.5f - 1;
-    for (int32_t g = 0; g <= s->groups; g++)
-        b.start[g] = g * s->rows;
-    printf("%5d x %2d %5d -> %4d%s", s->rows, s->groups, s->k, s->n, s->act == SEAM_ACT_GELU ? " gelu" : "     ");
-    for (b.type = 0; b.type <= TYPES; b.type++) {
-        int type = (b.type + TYPES) % (TYPES + 1); // today's first
-        Bench one = b;
-        one.type = type;
-        if (type < TYPES) {
-            one.data = g_aligned_alloc0(1, k->pack_bytes((SeamPackType)type, s->groups, s->n, s->k), 64);
-            k->pack((SeamPackType)type, s->groups, s->n, s->k, b.w, one.data);
-        }
-        printf(" %9.1f", 2e-9 * (double)rows * s->n * s->k / best_of(&one));
-        if (type < TYPES)
-            g_aligned_free(one.data);
+static float *numbers(size_t n, size_t step) {
+    float *x = g_new(float, n);
+    for (size_t i = 0; i < n; i++)
+        x[i] = (float)(i * step % 2003) / 1001.5f - 1;
+    return x;
+}
+
+// One row of the table: today's way, then the three types. rows * n * k products, groups matrices [n, k], x_size numbers of x.
+static void bench_types(Bench b, size_t rows, int32_t groups, int32_t n, int32_t k, size_t x_size) {
+    b.k = seam_kernels_cpu();
+    b.x = numbers(x_size, 7919);
+    b.w = numbers((size_t)groups * n * k, 6007);
+    b.y = g_new0(float, rows * n);
+    for (int i = 0; i <= TYPES; i++) {
+        b.type = (i + TYPES) % (TYPES + 1);
+        b.data = b.type < TYPES ? g_aligned_alloc0(1, b.k->pack_bytes((SeamPackType)b.type, groups, n, k), 64) : NULL;
+        if (b.data)
+            b.k->pack((SeamPackType)b.type, groups, n, k, b.w, b.data);
+        double best = best_of(&b);
+        printf(" %7.1f (%7.1f us)", 2e-9 * (double)rows * n * k / best, 1e6 * best);
+        g_aligned_free(b.data);
     }
     putchar('\n');
     g_free(b.x);
@@ -99,9 +122,27 @@ static void bench_shape(const SeamKernels *k, const Shape *s) {
     g_free(b.w);
 }
 
+static void bench_linear(const Shape *s) {
+    Bench b = {.shape = s};
+    size_t rows = (size_t)s->rows * s->groups;
+    for (int32_t g = 0; g <= s->groups; g++)
+        b.start[g] = g * s->rows;
+    printf("%5d x %2d %5d -> %4d%s", s->rows, s->groups, s->k, s->n, s->act == SEAM_ACT_GELU ? " gelu" : "     ");
+    bench_types(b, rows, s->groups, s->n, s->k, rows * s->k);
+}
+
+static void bench_conv(const SeamConv *c) {
+    int32_t out_h = (c->h + 2 * c->pad - c->kernel) / c->stride + 1, out_w = (c->w + 2 * c->pad - c->kernel) / c->stride + 1;
+    printf("%3d x%3d x%3d -> %3d, stride %d", c->h, c->w, c->in, c->out, c->stride);
+    bench_types((Bench){.conv = c}, (size_t)c->batch * out_h * out_w, 1, c->out, c->kernel * c->kernel * c->in, (size_t)c->batch * c->h * c->w * c->in);
+}
+
 int check_bench_packed(void) {
-    printf("%-28s %9s %9s %9s %9s   GFLOP/s or GOP/s\n", "rows x groups, k -> n", "gemm f32", "f32", "bf16", "i8");
-    for (size_t i = g_getenv("FROM") ? atoi(g_getenv("FROM")) : 0; i < G_N_ELEMENTS(shapes); i++)
-        bench_shape(seam_kernels_cpu(), &shapes[i]);
+    printf("GFLOP/s or GOP/s (and a call)  %-20s %-20s %-20s %-20s\nrows x groups, k -> n\n", "f32 of today", "packed f32", "packed bf16", "packed i8");
+    for (size_t i = 0; i < G_N_ELEMENTS(shapes); i++)
+        bench_linear(&shapes[i]);
+    printf("convolution, kernel 3\n");
+    for (size_t i = 0; i < G_N_ELEMENTS(convs); i++)
+        bench_conv(&convs[i]);
     return 0;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Linear maps and convolutions with packed weights in f32, bf16 and int8. Weights and rows lie in [-1, 1]: a product is at most 1, so check_sum_tolerance counts terms; gelu's
-// slope is at most 1.13. A whole number that a backend rounds otherwise than ref would show as 1/127, far above that.
+// Linear maps and convolutions with packed weights in f32, bf16 and int8. Weights and rows lie in [-1, 1]: a product is at most 1, so check_sum_tolerance
+// counts terms; gelu's slope is at most 1.13. A whole number that a backend rounds otherwise than ref would show as 1/127, far above that.
 #include "tests/kernels/check.h"
 
 enum { TYPES = SEAM_PACK_I8 + 1 };
@@ -190,7 +190,8 @@ static void conv_case(SeamPackType type, const SeamConv *c, float poison) {
     CheckOut y = (add ? check_add : check_set)(pixels, out, out);
     for (int run = 0; run < CHECK_RUNS; run++) {
         SeamPacked packed = {.type = type, .groups = 1, .n = shape.n, .k = shape.k, .data = packed_block(type, &shape, run, w)};
-        SeamConvCall call = {.c = *c, .w = &packed, .x = x, .bias = biased ? bias : NULL, .y = y.at[run], .act = gelu ? SEAM_ACT_GELU : SEAM_ACT_NONE, .add = add};
+        SeamConvCall call = {.c = *c, .w = &packed, .x = x, .bias = biased ? bias : NULL, .y = y.at[run],
+                             .act = gelu ? SEAM_ACT_GELU : SEAM_ACT_NONE, .add = add};
         CHECK_OK(check_table(run)->conv_packed(&call));
     }
     check_compare(type == SEAM_PACK_F32 ? "conv_packed f32" : type == SEAM_PACK_BF16 ? "conv_packed bf16" : "conv_packed i8", &y,
