@@ -8,8 +8,7 @@
 // a run does not end with a step (one or three channels) the patches of one output row are copied together. Strips of weights are the outer loop, so that one
 // serves the whole band from the L1 cache. Cuts depend on shapes and lanes alone: deterministic. It owns nothing but scratch.
 //
-// us a picture on one thread, kernel 3 (Zen 4, processor time, `check_kernels --bench-packed`), conv being oneDNN's f32 but for the blocks of stride 1 and 96
-// channels, where it is ours:
+// us a picture on one thread, kernel 3 (Zen 4, processor time, `check_kernels --bench-packed`), conv being oneDNN's f32:
 //   160 x 160 x  1 ->  24, stride 2    conv  43    f32  45    bf16  46    int8  46    columns filled up from 24 to 32, 9 products each: conv is as good
 //    80 x  80 x 24 ->  48, stride 2         288        305         159          92
 //    40 x  40 x 48 ->  96, stride 2         286        296         150          82
