@@ -8,9 +8,11 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
+#include "core/array_i8.h"
 #include "core/card.h"
 #include "core/error.h"
 #include "core/files.h"
+#include "core/pack.h"
 
 static char *adapter_path(const char *path, const char *task) {
     g_autofree char *file = g_strconcat(task, ".safetensors", NULL);
@@ -45,9 +47,11 @@ static bool read_config(SeamBundle *bundle, GError **error) {
 }
 
 static bool check_values(const SeamSafetensors *file, GError **error) {
-    for (int32_t i = 0; i < seam_safetensors_count(file); i++)
-        if (!seam_array_check(file, seam_safetensors_array(file, i), error))
+    for (int32_t i = 0; i < seam_safetensors_count(file); i++) {
+        const SeamArray *array = seam_safetensors_array(file, i);
+        if (array->dtype == SEAM_I8 ? !seam_array_dequantise(file, array, 0, NULL, NULL, error) : !seam_array_check(file, array, error))
             return false;
+    }
     return true;
 }
 
@@ -156,7 +160,7 @@ static bool check_tensor(const SeamSafetensors *file, const SeamTensor *tensor, 
     }
     if (array->rank == tensor->rank &&
         memcmp(array->shape, tensor->shape, sizeof *array->shape * (size_t)array->rank) == 0)
-        return true;
+        return array->dtype != SEAM_I8 || seam_array_scale(file, array, seam_tensor_rows(tensor), error);
     g_autofree char *found = shape_text(array->rank, array->shape);
     g_set_error(error, SEAM_ERROR, SEAM_ERROR_SHAPE,
                 "%s: tensor \"%s\" is %s, must be %s by the configuration",
@@ -169,9 +173,10 @@ static bool check_tensor(const SeamSafetensors *file, const SeamTensor *tensor, 
 static bool check_unknown(const SeamSafetensors *file, const SeamParams *params, const char *prefix,
                           GError **error) {
     for (int32_t i = 0; i < seam_safetensors_count(file); i++) {
-        const char *name = seam_safetensors_array(file, i)->name;
+        const SeamArray *array = seam_safetensors_array(file, i);
+        const char *name = array->name;
         bool ours = selected(name, prefix);
-        if (ours ? seam_params_find(params, name) != NULL : prefix != NULL)
+        if (ours ? seam_params_find(params, name) || seam_array_is_scale(file, array) : prefix != NULL)
             continue;
         g_set_error(error, SEAM_ERROR, SEAM_ERROR_FORMAT,
                     "%s: tensor \"%s\" is not part of the configured model",
@@ -191,15 +196,24 @@ bool seam_bundle_check_params(const SeamSafetensors *file, const SeamParams *par
     return check_unknown(file, params, prefix, error);
 }
 
+// Values and type.
+static bool load_tensor(const SeamSafetensors *file, SeamTensor *tensor, GError **error) {
+    const SeamArray *array = seam_safetensors_find(file, tensor->name);
+    tensor->type = array->dtype == SEAM_I8 ? SEAM_PACK_I8 : array->dtype == SEAM_BF16 ? SEAM_PACK_BF16 : SEAM_PACK_F32;
+    g_clear_pointer(&tensor->scale, g_free);
+    if (tensor->type != SEAM_PACK_I8)
+        return seam_array_to_f32(file, array, tensor->data, error);
+    tensor->scale = g_new(float, seam_tensor_rows(tensor));
+    return seam_array_dequantise(file, array, seam_tensor_rows(tensor), tensor->data, tensor->scale, error);
+}
+
 bool seam_bundle_load_params(const SeamSafetensors *file, SeamParams *params, const char *prefix,
                              GError **error) {
     if (!seam_bundle_check_params(file, params, prefix, error))
         return false;
     for (guint i = 0; i < params->tensors->len; i++) {
         SeamTensor *tensor = g_ptr_array_index(params->tensors, i);
-        if (selected(tensor->name, prefix) &&
-            !seam_array_to_f32(file, seam_safetensors_find(file, tensor->name), tensor->data,
-                               error))
+        if (selected(tensor->name, prefix) && !load_tensor(file, tensor, error))
             return false;
     }
     return true;
@@ -216,24 +230,54 @@ static bool make_folder(const char *path, GError **error) {
     return false;
 }
 
-// The chosen tensors of params and the extra ones, ready to be written. g_array_unref it.
-static GArray *named_arrays(const SeamParams *params, const char *prefix, bool f16,
-                            const SeamNamedArray *extra, int32_t n_extra) {
-    GArray *arrays = g_array_new(FALSE, TRUE, sizeof(SeamNamedArray));
+// What is written of one file: names of scales and quantised values are made for it, and owned.
+typedef struct {
+    GArray *arrays;   // of SeamNamedArray
+    GPtrArray *owned;
+} Written;
+
+static void *own(Written *w, void *block) {
+    g_ptr_array_add(w->owned, block);
+    return block;
+}
+
+static void add_quantised(Written *w, const SeamTensor *tensor, SeamNamedArray array) {
+    int32_t rows = seam_tensor_rows(tensor);
+    int8_t *q = own(w, g_new(int8_t, tensor->size));
+    float *scale = own(w, g_new(float, rows));
+    seam_tensor_quantise(tensor, q, scale);
+    array.dtype = SEAM_I8;
+    array.data = q;
+    g_array_append_val(w->arrays, array);
+    array = (SeamNamedArray){.name = own(w, g_strconcat(tensor->name, ".scale", NULL)), .dtype = SEAM_F32, .rank = 1, .shape = {rows}, .data = scale};
+    g_array_append_val(w->arrays, array);
+}
+
+// The chosen tensors of params, each in its type, and the extra ones.
+static void begin_written(Written *w, const SeamParams *params, const char *prefix, bool f16, const SeamNamedArray *extra, int32_t n_extra) {
+    w->arrays = g_array_new(FALSE, TRUE, sizeof(SeamNamedArray));
+    w->owned = g_ptr_array_new_with_free_func(g_free);
     for (guint i = 0; i < params->tensors->len; i++) {
         const SeamTensor *tensor = g_ptr_array_index(params->tensors, i);
         if (!selected(tensor->name, prefix))
             continue;
-        SeamNamedArray array = {.name = tensor->name,
-                                .dtype = f16 ? SEAM_F16 : SEAM_F32,
-                                .rank = tensor->rank,
-                                .data = tensor->data};
+        SeamNamedArray array = {.name = tensor->name, .rank = tensor->rank, .data = tensor->data};
+        array.dtype = tensor->type == SEAM_PACK_BF16 ? SEAM_BF16 : f16 ? SEAM_F16 : SEAM_F32;
         memcpy(array.shape, tensor->shape, sizeof array.shape);
-        g_array_append_val(arrays, array);
+        if (tensor->type == SEAM_PACK_I8)
+            add_quantised(w, tensor, array);
+        else
+            g_array_append_val(w->arrays, array);
     }
     if (n_extra > 0)
-        g_array_append_vals(arrays, extra, (guint)n_extra);
-    return arrays;
+        g_array_append_vals(w->arrays, extra, (guint)n_extra);
+}
+
+static bool write_file(Written *w, const char *path, const char *const *metadata, GError **error) {
+    bool written = seam_safetensors_write(path, (const SeamNamedArray *)(void *)w->arrays->data, (int32_t)w->arrays->len, metadata, error);
+    g_array_unref(w->arrays);
+    g_ptr_array_unref(w->owned);
+    return written;
 }
 
 bool seam_bundle_write_adapter(const char *path, const char *task, const char *base,
@@ -243,11 +287,9 @@ bool seam_bundle_write_adapter(const char *path, const char *task, const char *b
     g_autofree char *text = meta ? seam_json_print(meta) : NULL;
     const char *metadata[] = {"seam.base", base, "seam.task", task, text ? "seam.meta" : NULL,
                               text,        NULL};
-    GArray *arrays = named_arrays(params, prefix, f16, extra, n_extra);
-    bool written = seam_safetensors_write(path, (const SeamNamedArray *)(void *)arrays->data,
-                                          (int32_t)arrays->len, metadata, error);
-    g_array_unref(arrays);
-    return written;
+    Written w;
+    begin_written(&w, params, prefix, f16, extra, n_extra);
+    return write_file(&w, path, metadata, error);
 }
 
 // A new model.json: the members of `meta` but "config", over those of `old` (may be NULL), and then
@@ -278,11 +320,9 @@ static bool write_json(const char *path, JsonObject *old, JsonObject *meta, Json
 static bool write_weights(const char *path, const SeamConfig *config, const SeamParams *params,
                           bool f16, char base[SEAM_FINGERPRINT_LENGTH], GError **error) {
     g_autofree char *file = g_build_filename(path, "weights.safetensors", NULL);
-    GArray *arrays = named_arrays(params, NULL, f16, NULL, 0);
-    bool written = seam_safetensors_write(file, (const SeamNamedArray *)(void *)arrays->data,
-                                          (int32_t)arrays->len, NULL, error);
-    g_array_unref(arrays);
-    SeamSafetensors *weights = written ? seam_safetensors_read(file, error) : NULL;
+    Written w;
+    begin_written(&w, params, NULL, f16, NULL, 0);
+    SeamSafetensors *weights = write_file(&w, file, NULL, error) ? seam_safetensors_read(file, error) : NULL;
     if (weights)
         fingerprint(config, weights, base);
     seam_safetensors_free(weights);

@@ -26,7 +26,8 @@ typedef struct {
 SeamBundle *seam_bundle_open(const char *path, bool verify, GError **error);
 void seam_bundle_free(SeamBundle *bundle);
 
-// Copies the values of tensors named in params out of a file, converting f16 to f32. A tensor that is absent, of another shape or
+// Copies the values of tensors named in params out of a file, as f32, and takes over the type that each has there: F32 and F16 are F32, BF16, and I8 with its
+// scale (core/array_i8.h). A tensor that is absent, of another shape or
 // type, or not finite is an error that names file, tensor, and both shapes. Tensors of the file that params does not know are an error too;
 // but with a prefix those outside it are left to the task ("memory.*").
 // `prefix`: only the tensors of params whose name starts with it ("tasks.classify."), or NULL for those that do NOT start with "tasks.".
@@ -36,7 +37,7 @@ bool seam_bundle_check_params(const SeamSafetensors *file, const SeamParams *par
 // Reads an adapter file from anywhere; an error when it is not for `task` or not for the model with this fingerprint.
 SeamSafetensors *seam_bundle_read_adapter(const char *path, const char *task, const char *fingerprint, GError **error);
 
-// Writes a whole bundle (f16 or f32). meta: model.json without "config", which is printed from `config` (may be NULL). Tasks' tensors go
+// Writes a whole bundle: BF16 and I8 tensors as such, the others f16 or f32. meta: model.json without "config", which is printed from `config` (may be NULL). Tasks' tensors go
 // to their adapters with the extra tensors and metadata given. An existing bundle is replaced file by file, model.json last.
 bool seam_bundle_write(const char *path, const SeamConfig *config, const SeamParams *params, bool f16,
                        JsonObject *meta, GError **error);

@@ -11,6 +11,7 @@
 
 #include "core/error.h"
 #include "core/model_exit.h"
+#include "core/pack.h"
 
 // A task that was swapped in: its parameters (or memory), shared by all models that have it.
 typedef struct {
@@ -26,6 +27,8 @@ typedef struct Holder {
     uint32_t ready;                   // bits of the tasks with parameters of their own
     struct Holder *base;              // whose parameters these are; NULL: its own
     Adapter *adapter[SEAM_MAX_TASKS]; // in place of the base's
+    const SeamKernels *kernels;       // whose products the weights are packed for; NULL: they are not
+    bool shed;                        // the packed form alone is kept
     char *key;                        // in the cache, or NULL
 } Holder;
 
@@ -190,6 +193,7 @@ SeamModel *seam_model_new(const SeamConfig *config, bool with_grad, uint64_t see
 }
 
 SeamModel *seam_model_copy_for_training(const SeamModel *model, GError **error) {
+    g_assert(!((const Holder *)model)->shed);
     SeamModel *copy = seam_model_new(&model->config, true, 0, error);
     if (copy) {
         memcpy(copy->params->data, model->params->data, copy->params->size * sizeof(float));
@@ -248,6 +252,23 @@ SeamModel *seam_model_load(const char *path, GError **error) {
     return holder ? &holder->model : NULL;
 }
 
+bool seam_model_pack(SeamModel *model, const SeamKernels *kernels, GError **error) {
+    Holder *holder = (Holder *)model;
+    holder->kernels = kernels;
+    return seam_params_pack(model->params, kernels, error);
+}
+
+// For inference alone.
+static Holder *load_packed(const char *path, const SeamKernels *kernels, GError **error) {
+    Holder *holder = load_holder(path, error);
+    if (!holder)
+        return NULL;
+    holder->shed = true;
+    if (!seam_model_pack(&holder->model, kernels, error) || !seam_params_shed(holder->model.params, error))
+        g_clear_pointer(&holder, holder_free);
+    return holder;
+}
+
 // ---- the cache --------------------------------------------------------------------------------
 
 // Appends which file this is and when it last changed.
@@ -264,13 +285,14 @@ static int compare_names(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-// The real path and the stamps of all files of a bundle: while they stay, so does its fingerprint,
+// The backend, the real path and the stamps of all files of a bundle: while they stay, so does its fingerprint,
 // which would take reading all weights to compute. g_free it; NULL when there is no such folder.
-static char *cache_key(const char *path) {
+static char *cache_key(const char *path, const SeamKernels *kernels) {
     char *real = realpath(path, NULL);
     if (!real)
         return NULL;
-    GString *key = g_string_new(real);
+    GString *key = g_string_new(kernels->backend);
+    g_string_append_printf(key, "\n%s", real);
     g_autofree char *folder = g_build_filename(real, "adapters", NULL);
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
     GDir *dir = g_dir_open(folder, 0, NULL);
@@ -287,8 +309,8 @@ static char *cache_key(const char *path) {
 }
 
 // The lock is held while loading, so that two elements that start together load once.
-SeamModel *seam_model_acquire(const char *path, GError **error) {
-    g_autofree char *key = cache_key(path);
+SeamModel *seam_model_acquire(const char *path, const SeamKernels *kernels, GError **error) {
+    g_autofree char *key = cache_key(path, kernels);
     g_mutex_lock(&lock);
     if (!cache)
         cache = g_hash_table_new(g_str_hash, g_str_equal);
@@ -296,7 +318,7 @@ SeamModel *seam_model_acquire(const char *path, GError **error) {
     if (holder) {
         holder->refs++;
     } else {
-        holder = load_holder(path, error);
+        holder = load_packed(path, kernels, error);
         if (holder && key) {
             holder->key = g_steal_pointer(&key);
             g_hash_table_insert(cache, holder->key, holder);
@@ -317,13 +339,15 @@ bool seam_model_task_ready(const SeamModel *model, int32_t task) {
 // Fills the task of `model` from the file; the adapter then owns what that took.
 static Adapter *adapter_load(SeamModel *model, int32_t task, const SeamSafetensors *file,
                              GError **error) {
+    const SeamKernels *kernels = ((Holder *)model)->kernels;
     Adapter *adapter = g_new0(Adapter, 1);
     adapter->refs = 1;
     adapter->params = seam_params_new();
     declare_task(&model->config, task, adapter->params, model);
     bool loaded = load_task(&model->config, task, file, true, adapter->params, model, error) &&
                   seam_params_allocate(adapter->params, false, error) &&
-                  load_task(&model->config, task, file, false, adapter->params, model, error);
+                  load_task(&model->config, task, file, false, adapter->params, model, error) &&
+                  (!kernels || (seam_params_pack(adapter->params, kernels, error) && seam_params_shed(adapter->params, error)));
     if (loaded && model->config.task[task].kind == SEAM_TASK_ANOMALY)
         adapter->memory = g_memdup2(&model->task[task].anomaly, sizeof model->task[task].anomaly);
     if (!loaded)

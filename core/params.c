@@ -14,6 +14,8 @@ enum { TENSOR_STEP = 16 }; // elements: 64 bytes, so that every tensor begins a 
 
 static void tensor_free(void *pointer) {
     SeamTensor *tensor = pointer;
+    free((void *)tensor->packed.data);
+    g_free(tensor->scale);
     g_free(tensor->name);
     g_free(tensor);
 }
@@ -88,6 +90,33 @@ bool seam_params_allocate(SeamParams *params, bool with_grad, GError **error) {
         tensor->grad = params->grad ? params->grad + offset : NULL;
         add_extent(&offset, tensor->size);
     }
+    return true;
+}
+
+bool seam_params_shed(SeamParams *params, GError **error) {
+    size_t size = 0, offset = 0;
+    for (guint i = 0; i < params->tensors->len; i++) {
+        const SeamTensor *tensor = g_ptr_array_index(params->tensors, i);
+        if (!tensor->packed.data)
+            add_extent(&size, tensor->size);
+    }
+    float *block = zeros(size);
+    if (!block) {
+        g_set_error(error, SEAM_ERROR, SEAM_ERROR_MEMORY, "no memory for %zu parameters: choose a smaller preset", size);
+        return false;
+    }
+    for (guint i = 0; i < params->tensors->len; i++) {
+        SeamTensor *tensor = g_ptr_array_index(params->tensors, i);
+        if (!tensor->packed.data)
+            tensor->data = memcpy(block + offset, tensor->data, tensor->size * sizeof *block);
+        else
+            tensor->data = NULL;
+        if (tensor->data)
+            add_extent(&offset, tensor->size);
+    }
+    free(params->data);
+    params->data = block;
+    params->size = size;
     return true;
 }
 

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "kernels/kernels.h"
+
 enum { SEAM_MAX_RANK = 4 };
 
 typedef enum {
@@ -26,8 +28,13 @@ typedef struct {
     SeamInit init;
     int32_t fan_in;   // for SEAM_INIT_LINEAR; 0: from the shape
     bool decay;       // weight decay applies (matrices yes; norms, biases, gates' biases no)
-    float *data;      // into SeamParams.data
+    float *data;      // into SeamParams.data; NULL where the packed form alone is kept
     float *grad;      // into SeamParams.grad, or NULL in inference
+    // How it is kept in a file and multiplied in inference (core/pack.h).
+    SeamPackType type; // F32 (a file: F32 or F16) until it is quantised
+    int32_t groups;    // matrices [n, k] of linear maps: 1, or the first of three dimensions; 0: it is used otherwise, and not packed
+    float *scale;      // type I8: [seam_tensor_rows] owned, what `data` are whole multiples of; NULL: taken from the largest of each row
+    SeamPacked packed; // for kernels->linear; without data until packed
 } SeamTensor;
 
 typedef struct {
@@ -44,6 +51,8 @@ SeamTensor *seam_params_declare(SeamParams *params, const char *name, SeamInit i
                                 int32_t d0, int32_t d1, int32_t d2, int32_t d3);
 // Takes memory for data, and gradients when asked; all zero.
 bool seam_params_allocate(SeamParams *params, bool with_grad, GError **error);
+// Of inference: gives back the values of the tensors that are packed.
+bool seam_params_shed(SeamParams *params, GError **error);
 // Draws all values; a tensor's values depend on the seed and its name alone.
 void seam_params_init(SeamParams *params, uint64_t seed);
 SeamTensor *seam_params_find(const SeamParams *params, const char *name); // NULL when there is none

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/bfloat.h"
 #include "core/error.h"
 #include "core/files.h"
 #include "core/json_text.h"
@@ -17,7 +18,7 @@ static const size_t MAX_HEADER = 16 << 20;
 enum { LENGTH_BYTES = 8, MAX_TENSORS = 65536, MAX_NAME = 512, CHUNK = 1024 };
 
 static const char *const dtype_names[] = {
-    [SEAM_F32] = "F32", [SEAM_F16] = "F16", [SEAM_I8] = "I8", [SEAM_I32] = "I32", NULL};
+    [SEAM_F32] = "F32", [SEAM_F16] = "F16", [SEAM_BF16] = "BF16", [SEAM_I8] = "I8", [SEAM_I32] = "I32", NULL};
 
 struct SeamSafetensors {
     char *path;
@@ -31,7 +32,7 @@ struct SeamSafetensors {
 };
 
 size_t seam_dtype_size(SeamDtype dtype) {
-    static const size_t sizes[] = {[SEAM_F32] = 4, [SEAM_F16] = 2, [SEAM_I8] = 1, [SEAM_I32] = 4};
+    static const size_t sizes[] = {[SEAM_F32] = 4, [SEAM_F16] = 2, [SEAM_BF16] = 2, [SEAM_I8] = 1, [SEAM_I32] = 4};
     return sizes[dtype];
 }
 
@@ -89,7 +90,7 @@ static bool read_dtype(JsonObject *o, const char *where, SeamDtype *dtype, GErro
     }
     g_autofree char *shown = seam_json_excerpt(text);
     return refuse(error, SEAM_ERROR_UNSUPPORTED,
-                  "%s: \"dtype\" is \"%s\", must be F32, F16, I8 or I32: convert the file",
+                  "%s: \"dtype\" is \"%s\", must be F32, F16, BF16, I8 or I32: convert the file",
                   where, shown);
 }
 
@@ -319,6 +320,24 @@ const char *seam_safetensors_metadata(const SeamSafetensors *file, const char *k
 // ---- values
 // --------------------------------------------------------------------------------------
 
+static bool has_floats(SeamDtype dtype) {
+    return dtype == SEAM_F32 || dtype == SEAM_F16 || dtype == SEAM_BF16;
+}
+
+static void widen(SeamDtype dtype, size_t n, const uint16_t *halves, float *values) {
+    if (dtype == SEAM_F16)
+        seam_kernels_ref()->f16_to_f32(n, halves, values);
+    for (size_t i = 0; i < n && dtype == SEAM_BF16; i++)
+        values[i] = seam_bf16_to_f32(halves[i]);
+}
+
+static void narrow(SeamDtype dtype, size_t n, const float *values, uint16_t *halves) {
+    if (dtype == SEAM_F16)
+        seam_kernels_ref()->f32_to_f16(n, values, halves);
+    for (size_t i = 0; i < n && dtype == SEAM_BF16; i++)
+        halves[i] = seam_bf16_from_f32(values[i]);
+}
+
 // n <= CHUNK values from element `at` on; memcpy, because the data may lie at any address.
 static void load_chunk(const SeamArray *array, size_t at, size_t n, float *values) {
     const char *source = (const char *)array->data + at * seam_dtype_size(array->dtype);
@@ -328,7 +347,7 @@ static void load_chunk(const SeamArray *array, size_t at, size_t n, float *value
         return;
     }
     memcpy(halves, source, n * sizeof *halves);
-    seam_kernels_ref()->f16_to_f32(n, halves, values);
+    widen(array->dtype, n, halves, values);
 }
 
 static bool all_finite(const float *values, size_t n) {
@@ -358,15 +377,14 @@ static bool load_values(const SeamSafetensors *file, const SeamArray *array, flo
 
 bool seam_array_to_f32(const SeamSafetensors *file, const SeamArray *array, float *out,
                        GError **error) {
-    if (array->dtype != SEAM_F32 && array->dtype != SEAM_F16)
-        return refuse(error, SEAM_ERROR_UNSUPPORTED, "%s: tensor \"%s\" is %s, must be F32 or F16",
+    if (!has_floats(array->dtype))
+        return refuse(error, SEAM_ERROR_UNSUPPORTED, "%s: tensor \"%s\" is %s, must be F32, F16 or BF16",
                       file->path, array->name, dtype_names[array->dtype]);
     return load_values(file, array, out, error);
 }
 
 bool seam_array_check(const SeamSafetensors *file, const SeamArray *array, GError **error) {
-    bool whole = array->dtype != SEAM_F32 && array->dtype != SEAM_F16;
-    return whole || load_values(file, array, NULL, error);
+    return !has_floats(array->dtype) || load_values(file, array, NULL, error);
 }
 
 // ---- writing
@@ -380,9 +398,9 @@ static bool count_elements(const SeamNamedArray *array, const char *path, size_t
             return refuse(error, SEAM_ERROR_SHAPE,
                           "%s: tensor \"%s\" has a dimension below 1, or is too large", path,
                           array->name);
-    if (array->dtype != SEAM_F32 && array->dtype != SEAM_F16)
+    if (!has_floats(array->dtype) && array->dtype != SEAM_I8)
         return refuse(error, SEAM_ERROR_UNSUPPORTED,
-                      "%s: tensor \"%s\" can be written as F32 or F16 only", path, array->name);
+                      "%s: tensor \"%s\" can be written as F32, F16, BF16 or I8 only", path, array->name);
     return true;
 }
 
@@ -441,22 +459,26 @@ static bool store_values(char *target, const SeamNamedArray *array, const char *
     size_t size = elements_of(array);
     uint16_t halves[CHUNK];
     float back[CHUNK];
+    if (array->dtype == SEAM_I8) {
+        memcpy(target, array->data, size);
+        return true;
+    }
     for (size_t at = 0; at < size; at += CHUNK) {
         size_t n = MIN(size - at, (size_t)CHUNK);
-        const float *values = array->data + at;
+        const float *values = (const float *)array->data + at;
         bool finite = all_finite(values, n);
         if (array->dtype == SEAM_F32) {
             memcpy(target + at * sizeof *values, values, n * sizeof *values);
         } else {
-            seam_kernels_ref()->f32_to_f16(n, values, halves);
-            seam_kernels_ref()->f16_to_f32(n, halves, back);
+            narrow(array->dtype, n, values, halves);
+            widen(array->dtype, n, halves, back);
             finite = finite && all_finite(back, n);
             memcpy(target + at * sizeof *halves, halves, n * sizeof *halves);
         }
         if (!finite)
             return refuse(error, SEAM_ERROR_VALUE,
                           "%s: tensor \"%s\" has a value that is not finite%s; it was not written",
-                          path, array->name, array->dtype == SEAM_F16 ? " in half precision" : "");
+                          path, array->name, array->dtype == SEAM_F32 ? "" : " in half precision");
     }
     return true;
 }

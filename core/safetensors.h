@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-typedef enum { SEAM_F32, SEAM_F16, SEAM_I8, SEAM_I32 } SeamDtype;
+typedef enum { SEAM_F32, SEAM_F16, SEAM_BF16, SEAM_I8, SEAM_I32 } SeamDtype;
 size_t seam_dtype_size(SeamDtype dtype);
 
 typedef struct {
@@ -35,14 +35,14 @@ const char *seam_safetensors_metadata(const SeamSafetensors *file, const char *k
 const void *seam_safetensors_bytes(const SeamSafetensors *file, size_t *size);
 // True when every value is finite; whole numbers always are.
 bool seam_array_check(const SeamSafetensors *file, const SeamArray *array, GError **error);
-// All values as f32 (F32, F16); an error names the file and tensor when the type is another or a value is not finite.
+// All values as f32 (F32, F16, BF16); an error names the file and tensor when the type is another or a value is not finite.
 bool seam_array_to_f32(const SeamSafetensors *file, const SeamArray *array, float *out, GError **error);
 
 typedef struct {
     const char *name;
-    SeamDtype dtype;        // what is written: SEAM_F32, or SEAM_F16 converted from f32
+    SeamDtype dtype;        // what is written: SEAM_F32, or SEAM_F16 or SEAM_BF16 converted from f32, or SEAM_I8
     int32_t rank, shape[4];
-    const float *data;
+    const void *data;       // float, or int8_t for SEAM_I8
 } SeamNamedArray;
 
 // Writes atomically. metadata: pairs of key and value, NULL-terminated, or NULL.

@@ -90,7 +90,7 @@ static gboolean modality_of_names(GstSeamCsvSrc *self, SeamModality *m, GError *
 // The modality of the model: the one that is set, else the first one whose channels have names.
 static gboolean modality_of_model(GstSeamCsvSrc *self, SeamModality *out, GError **error)
 {
-    SeamModel *model = seam_model_acquire(self->model, error);
+    SeamModel *model = seam_model_acquire(self->model, seam_device_kernels("auto", NULL), error); // as the encoders beside it, mostly
     if (!model)
         return FALSE;
     const SeamModality *found = NULL;

@@ -84,7 +84,7 @@ gboolean gst_seam_model_start(GstSeamModel *m, GstElement *element)
         return FALSE;
     }
     m->run = (SeamRun){seam_device_kernels(m->device, &error), &m->arena};
-    m->model = m->run.kernels ? seam_model_acquire(m->path, &error) : NULL;
+    m->model = m->run.kernels ? seam_model_acquire(m->path, m->run.kernels, &error) : NULL;
     if (m->model)
         return TRUE;
     post_error(element, error);

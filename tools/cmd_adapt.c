@@ -86,7 +86,7 @@ static bool encode(Run *r, GError **error) {
 static bool open_run(Run *r, GError **error) {
     const Options *o = r->o;
     r->kernels = seam_device_kernels(o->device ? o->device : "auto", error);
-    if (!r->kernels || !seam_tool_open_model(o->model, &r->model, &r->calibration, error))
+    if (!r->kernels || !seam_tool_open_model(o->model, &r->model, &r->calibration, error) || !seam_model_pack(r->model, r->kernels, error))
         return false;
     r->data = seam_tool_read_data(&r->model->config, o->data, o->video_rate, NULL, &(SeamGrouping){.column = o->group_column}, o->leave_out, true, error);
     return r->data && list_subsets(r, error);
@@ -223,7 +223,7 @@ static bool train_heads(Run *r, SeamPart *part, GError **error) {
         return false;
     seam_model_free(r->model);
     r->model = trained;
-    return true;
+    return seam_model_pack(trained, r->kernels, error);
 }
 
 // By the anomaly: with every group left out in turn. By the classes: with the welds that were not trained on.
@@ -259,7 +259,7 @@ static bool write_model(const Run *r, const Measure *measured, GError **error) {
     if (!base)
         return false;
     JsonObject *meta = json_object_new();
-    static const char *const kept[] = {"name", "provenance", "metrics", "card"};
+    static const char *const kept[] = {"name", "provenance", "metrics", "card", "quantised"};
     for (size_t i = 0; i < G_N_ELEMENTS(kept); i++)
         if (json_object_has_member(base->meta, kept[i]))
             json_object_set_member(meta, kept[i], json_node_copy(json_object_get_member(base->meta, kept[i])));

@@ -248,7 +248,7 @@ bool seam_eval_part(const char *path, const SeamRecipe *recipe, const char *devi
     SeamTrust trust = {0};
     SeamEvaluation *e = g_new0(SeamEvaluation, 1);
     const SeamKernels *kernels = seam_device_kernels(device ? device : "auto", error);
-    SeamModel *model = kernels ? seam_model_acquire(path, error) : NULL;
+    SeamModel *model = kernels ? seam_model_acquire(path, kernels, error) : NULL;
     SeamHeads *heads = model ? seam_heads_new(model, path, NULL, NULL, error) : NULL;
     bool ok = heads && measure(&o, heads, kernels, data, part, which, e, &trust, error) && check_judged(&o, e, error);
     if (ok)
@@ -283,7 +283,7 @@ static int evaluate(const Options *o) {
     SeamEvaluation *e = g_new0(SeamEvaluation, 1);
     SeamTrust trust = {.deletion = o->deletion, .probe = o->probe};
     const SeamKernels *kernels = seam_device_kernels(o->device ? o->device : "auto", &error);
-    SeamModel *model = kernels ? seam_model_acquire(o->model, &error) : NULL;
+    SeamModel *model = kernels ? seam_model_acquire(o->model, kernels, &error) : NULL;
     SeamHeads *heads = model ? seam_heads_new(model, o->model, (const char *const[]){o->adapter, NULL}, NULL, &error) : NULL;
     SeamDataset *data = heads ? seam_tool_read_data(&model->config, o->data, o->video_rate, o->classes, NULL, NULL, false, &error) : NULL;
     SeamPart *part = data && o->records ? g_new0(SeamPart, data->n + 1) : NULL;

@@ -205,8 +205,7 @@ SeamStatus seam_fusion_layer_forward(const SeamFusionLayer *layer, SeamRun *run,
     float *act = train ? SEAM_NEW(run->arena, float, width) : s->hidden;
     if (!s->hidden || !act)
         return SEAM_NO_MEMORY;
-    SEAM_TRY(seam_linear_forward(&layer->up, run, n, s->norm2.h, s->hidden));
-    SEAM_TRY(run->kernels->gelu(width, s->hidden, act));
+    SEAM_TRY(seam_linear_forward_gelu(&layer->up, run, n, s->norm2.h, s->hidden, act));
     SEAM_TRY(seam_linear_forward_add(&layer->down, run, n, act, x));
     seam_arena_release(run->arena, train ? kept : mark);
     return SEAM_OK;

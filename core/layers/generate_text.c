@@ -355,8 +355,7 @@ static SeamStatus step_layer(const SeamText *t, SeamRun *run, int32_t l, int32_t
     SEAM_TRY(run->kernels->attention(&attention, p->mixed, NULL));
     SEAM_TRY(seam_linear_forward_add(&a->out, run, rows, p->mixed + (size_t)first * w, p->x));
     SEAM_TRY(seam_norm_forward(&layer->norm2, run, rows, p->x, p->h, NULL, NULL));
-    SEAM_TRY(seam_linear_forward(&layer->up, run, rows, p->h, p->hidden));
-    SEAM_TRY(run->kernels->gelu((size_t)rows * layer->up.out, p->hidden, p->hidden));
+    SEAM_TRY(seam_linear_forward_gelu(&layer->up, run, rows, p->h, p->hidden, p->hidden));
     return seam_linear_forward_add(&layer->down, run, rows, p->hidden, p->x);
 }
 

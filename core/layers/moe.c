@@ -56,6 +56,7 @@ void seam_moe_declare(SeamMoe *moe, SeamParams *params, const SeamConfig *c, int
                         c->dim, c->expert_width);
     moe->down_bias =
         declare(params, layer, "experts.down.bias", SEAM_INIT_ZERO, false, c->experts, c->dim, 0);
+    moe->up->groups = moe->down->groups = c->experts;
     moe->up->fan_in = c->dim;
     moe->down->fan_in = c->expert_width;
 }
@@ -102,10 +103,22 @@ static SeamStatus route(const SeamMoe *moe, SeamRun *run, float mass, SeamMoeSav
     return k->route_sort(&r, s->index, s->start, s->position, s->source);
 }
 
+// s->y from s->x with packed weights: rows are gathered, bias and gelu applied by the products themselves. s->hidden is gelu's output here.
+static SeamStatus run_packed(const SeamMoe *moe, SeamRun *run, const SeamMoeSaved *s) {
+    SeamLinearCall call = {.w = &moe->up->packed, .rows = s->start[moe->experts], .x_rows = s->n, .start = s->start, .source = s->source, .x = s->x,
+                           .bias = moe->up_bias->data, .y = s->hidden, .ldx = moe->dim, .ldy = moe->width, .act = SEAM_ACT_GELU};
+    SEAM_TRY(run->kernels->linear(&call));
+    call = (SeamLinearCall){.w = &moe->down->packed, .rows = call.rows, .x_rows = call.rows, .start = s->start, .x = s->hidden, .bias = moe->down_bias->data,
+                            .y = s->y, .ldx = moe->width, .ldy = moe->dim};
+    return run->kernels->linear(&call);
+}
+
 // s->hidden and s->y from s->x. `act` [rows, width] is hidden itself where nobody needs it later.
 static SeamStatus run_experts(const SeamMoe *moe, SeamRun *run, const SeamMoeSaved *s, float *act) {
     const SeamKernels *k = run->kernels;
     int32_t dim = moe->dim, width = moe->width, experts = moe->experts, rows = s->start[experts];
+    if (moe->up->packed.data)
+        return run_packed(moe, run, s);
     float *gathered = s->y; // its memory is free until the experts have read their rows
     SEAM_TRY(k->gather(rows, dim, s->source, s->x, gathered));
     SEAM_TRY(

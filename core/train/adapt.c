@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "core/files.h"
+#include "core/pack.h"
 #include "core/train/finish.h"
 
 enum { MOST_FOLDS = 16 };
@@ -432,6 +433,8 @@ SeamModel *seam_adapt_heads(const SeamModel *model, const SeamKernels *kernels, 
                             uint64_t seed, void (*progress)(void *user, const SeamTrainProgress *progress), void *user, GError **error) {
     SeamRecipe *recipe = heads_recipe(&model->config, steps, seed, error);
     SeamModel *copy = recipe ? seam_model_copy_for_training(model, error) : NULL;
+    if (copy)
+        seam_params_copy_types(copy->params, model->params); // what is quantised stays, since the heads alone change
     SeamTrainRun how = {.only = "tasks.", .start = copy, .progress = progress, .user = user};
     SeamModel *trained = copy ? seam_train(recipe, &model->config, data, part, kernels, &how, error) : NULL;
     if (!trained)

@@ -201,6 +201,53 @@ static void test_damaged(Fixture *f, gconstpointer data) {
     g_assert_error(error, SEAM_ERROR, SEAM_ERROR_MISSING);
 }
 
+// A quantised tensor and its scale, each a little wrong in turn; the last is right.
+static void test_hostile_scale(Fixture *f, gconstpointer data) {
+    const float good[5] = {0.5f, 0, 0.25f, 1, 2}, negative[5] = {0.5f, -1, 1, 1, 1}, huge[5] = {1, 1, 3e38f, 1, 1}, bias[3] = {1, 2, 3};
+    const int8_t q[20] = {1, -127, 127, 3, 0, 9}, beyond[20] = {1, -128};
+    const struct {
+        const int8_t *q;
+        const float *scale; // NULL: none
+        int32_t rows;
+        const char *names, *message;
+    } cases[] = {
+        {q, NULL, 5, "project.weight.scale", "has no \"project.weight.scale\""},
+        {q, good, 4, "project.weight.scale", "a number for each row"},
+        {q, good, 5, "project.weigh.scale", "has no \"project.weight.scale\""},
+        {q, negative, 5, "project.weight.scale", "below 0"},
+        {q, huge, 5, "project.weight.scale", "too large"},
+        {beyond, good, 5, "project.weight.scale", "-128"},
+        {q, good, 5, "project.weight.scale", NULL},
+    };
+    g_autofree char *path = g_build_filename(f->path, "weights.safetensors", NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error = NULL;
+        SeamParams *params = make_params(5, 2);
+        const SeamNamedArray arrays[] = {
+            {.name = "project.weight", .dtype = SEAM_I8, .rank = 2, .shape = {5, 4}, .data = cases[i].q},
+            {.name = "place.bias", .dtype = SEAM_BF16, .rank = 1, .shape = {3}, .data = bias},
+            {.name = cases[i].names, .dtype = SEAM_F32, .rank = 1, .shape = {cases[i].rows}, .data = cases[i].scale},
+        };
+        g_assert_true(seam_safetensors_write(path, arrays, cases[i].scale ? 3 : 2, NULL, NULL));
+        SeamSafetensors *file = seam_safetensors_read(path, NULL);
+        g_assert_cmpint(seam_bundle_load_params(file, params, NULL, &error), ==, cases[i].message == NULL);
+        if (cases[i].message) {
+            g_assert_nonnull(error);
+            g_assert_nonnull(strstr(error->message, cases[i].message));
+        } else {
+            const SeamTensor *weight = g_ptr_array_index(params->tensors, 0), *narrow = g_ptr_array_index(params->tensors, 1);
+            g_assert_cmpfloat(weight->data[1], ==, -63.5);
+            g_assert_cmpfloat(weight->data[5], ==, 0);
+            g_assert_cmpfloat(weight->scale[4], ==, 2);
+            g_assert_cmpint(weight->type, ==, SEAM_PACK_I8);
+            g_assert_cmpint(narrow->type, ==, SEAM_PACK_BF16);
+            g_assert_cmpfloat(narrow->data[2], ==, 3);
+        }
+        seam_safetensors_free(file);
+        seam_params_free(params);
+    }
+}
+
 int main(int argc, char **argv) {
     static const struct {
         const char *name;
@@ -214,6 +261,7 @@ int main(int argc, char **argv) {
         {"/bundle/adapter-with-extra", test_adapter_with_extra},
         {"/bundle/write-meta", test_write_meta},
         {"/bundle/damaged", test_damaged},
+        {"/bundle/hostile-scale", test_hostile_scale},
     };
     g_test_init(&argc, &argv, NULL);
     for (size_t i = 0; i < G_N_ELEMENTS(tests); i++)

@@ -187,7 +187,7 @@ static void test_sharing(void) {
     Fixture f;
     GError *error = NULL;
     setup(&f);
-    SeamModel *a = seam_model_acquire(f.path, &error), *b = seam_model_acquire(f.path, &error);
+    SeamModel *a = seam_model_acquire(f.path, f.run.kernels, &error), *b = seam_model_acquire(f.path, f.run.kernels, &error);
     g_assert_no_error(error);
     g_assert_true(a == b);
     g_assert_true(seam_model_ref(a) == a);
@@ -196,12 +196,12 @@ static void test_sharing(void) {
     g_assert_cmpfloat(a->params->data[0], ==, f.model->params->data[0]); // the third holder still has it
     f.model->params->data[0] += 1;
     g_assert_true(seam_bundle_write(f.path, &f.config, f.model->params, false, NULL, &error));
-    SeamModel *c = seam_model_acquire(f.path, &error);
+    SeamModel *c = seam_model_acquire(f.path, f.run.kernels, &error);
     g_assert_true(c != a); // the files are others now
     g_assert_cmpfloat(c->params->data[0], ==, f.model->params->data[0]);
     seam_model_release(c);
     seam_model_release(a);
-    g_assert_null(seam_model_acquire("/nonexistent/model.seam", &error));
+    g_assert_null(seam_model_acquire("/nonexistent/model.seam", f.run.kernels, &error));
     g_assert_nonnull(error);
     g_clear_error(&error);
     teardown(&f);
@@ -224,7 +224,7 @@ static void test_adapter(void) {
     GError *error = NULL;
     float before[4], swapped[4], after[4];
     setup(&f);
-    SeamModel *base = seam_model_acquire(f.path, &error);
+    SeamModel *base = seam_model_acquire(f.path, f.run.kernels, &error);
     g_autofree char *path = write_other(&f, base->fingerprint, 5);
     run_model(&f, base, &f.run, before);
     SeamModel *model = seam_model_with_adapter(base, CLASSIFY, path, &error);
@@ -248,7 +248,7 @@ static void test_adapter_of_another_model(void) {
     Fixture f;
     GError *error = NULL;
     setup(&f);
-    SeamModel *base = seam_model_acquire(f.path, &error);
+    SeamModel *base = seam_model_acquire(f.path, f.run.kernels, &error);
     g_autofree char *path = write_other(&f, "0123456789abcdef", 0);
     g_assert_null(seam_model_with_adapter(base, CLASSIFY, path, &error));
     g_assert_nonnull(strstr(error->message, "0123456789abcdef"));
@@ -421,7 +421,7 @@ static gpointer run_thread(gpointer data) {
     for (int32_t i = 0; i < ROUNDS && same; i++) {
         run_model(work->f, work->model, &(SeamRun){seam_kernels_ref(), &arena}, logits);
         same = memcmp(logits, work->want, sizeof logits) == 0;
-        SeamModel *again = seam_model_acquire(work->f->path, NULL);
+        SeamModel *again = seam_model_acquire(work->f->path, work->f->run.kernels, NULL);
         same = same && again == work->model;
         seam_model_release(again);
     }
@@ -435,7 +435,7 @@ static void test_threads(void) {
     float want[4];
     GThread *thread[THREADS];
     setup(&f);
-    SeamModel *model = seam_model_acquire(f.path, &error);
+    SeamModel *model = seam_model_acquire(f.path, f.run.kernels, &error);
     g_assert_no_error(error);
     run_model(&f, model, &f.run, want);
     Work work = {&f, model, want};

@@ -95,6 +95,7 @@ static void test_accepted(void) {
         {"{\"__metadata__\":{}}   ", 0},
         {"{" F32("b", "[1,2]", "4", "12") "," F32("a", "[]", "0", "4") "}", 12},
         {"{\"x\":{\"dtype\":\"I8\",\"shape\":[3],\"data_offsets\":[0,3]}}", 3},
+        {"{\"x\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[0,4]}}", 4},
         {"{\"x\":{\"dtype\":\"I32\",\"shape\":[1,1,1,2],\"data_offsets\":[0,8]}}", 8},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(good); i++) {
@@ -137,7 +138,7 @@ static void test_refused(void) {
         {"{" F32("", "[1]", "0", "4") "}", 4, SEAM_ERROR_FORMAT},
         {"{\"a\":1}", 0, SEAM_ERROR_FORMAT},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1]}}", 4, SEAM_ERROR_MISSING},
-        {"{\"a\":{\"dtype\":\"BF16\",\"shape\":[1],\"data_offsets\":[0,2]}}", 2,
+        {"{\"a\":{\"dtype\":\"F64\",\"shape\":[1],\"data_offsets\":[0,8]}}", 8,
          SEAM_ERROR_UNSUPPORTED},
         {"{\"a\":{\"dtype\":5,\"shape\":[1],\"data_offsets\":[0,4]}}", 4, SEAM_ERROR_FORMAT},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4],\"x\":0}}", 4,

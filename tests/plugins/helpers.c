@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/conformal.h"
+#include "core/pack.h"
 #include "core/random.h"
 #include "tests/remove.h"
 
@@ -178,6 +179,10 @@ char *test_bundle_new(uint64_t seed, TestBundleFlags flags)
     for (size_t i = 0; flags & TEST_BUNDLE_BANK && i < model->bank.out.weight->size; i++) // zero in a new one
         model->bank.out.weight->data[i] = i % 7 ? 0.1f : -0.4f;
     make_sure(model);
+    for (guint i = 0; flags & TEST_BUNDLE_I8 && i < model->params->tensors->len; i++) {
+        SeamTensor *tensor = g_ptr_array_index(model->params->tensors, i);
+        tensor->type = seam_tensor_may_narrow(tensor) ? SEAM_PACK_I8 : SEAM_PACK_F32;
+    }
     JsonObject *meta = flags & (TEST_BUNDLE_CALIBRATED | TEST_BUNDLE_EFFORT) ? calibration_meta(config, flags) : NULL;
     seam_bundle_write(path, config, model->params, false, meta, &error);
     g_assert_no_error(error);
@@ -219,6 +224,7 @@ SeamModel *test_model(const char *bundle)
     g_autoptr(GError) error = NULL;
     SeamModel *model = seam_model_load(bundle, &error);
     g_assert_no_error(error);
+    g_assert_true(seam_model_pack(model, seam_device_kernels("auto", NULL), &error));
     return model;
 }
 

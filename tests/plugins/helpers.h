@@ -36,6 +36,7 @@ typedef enum {
     TEST_BUNDLE_EXITS = 32,     // with an exit head behind layer 1 that is sure of everything
     TEST_BUNDLE_EFFORT = 64,    // calibrated, and with an effort: one expert a token, out at the first exit; its thresholds are TEST_EFFORT_SHIFT lower
     TEST_BUNDLE_GENERATE = 128, // and the tasks "next" (forecast), "say" (text) and "fill" (signal), of the sensors
+    TEST_BUNDLE_I8 = 256,       // all weights that may be are quantised
 } TestBundleFlags;
 
 // gst_init and g_test_init; fails when the plugin that was built is not found.
@@ -48,7 +49,7 @@ void test_bundle_free(char *path);
 // Writes an adapter file for a task of the bundle, with other values than the bundle's own; g_free the path (in the bundle's folder).
 char *test_adapter_new(const char *bundle, int32_t task, uint64_t seed);
 
-SeamModel *test_model(const char *bundle); // seam_model_load; seam_model_free it
+SeamModel *test_model(const char *bundle); // its own, packed as the elements have it; seam_model_free it
 // Runs one call of a stage: an arena with room for anything small.
 typedef struct {
     SeamArena arena;

@@ -109,6 +109,13 @@ static void test_all(Fixture *f, gconstpointer data)
     gst_buffer_unref(expected);
 }
 
+// What core computes with packed whole numbers, bit for bit.
+static void test_quantised(Fixture *f, gconstpointer data)
+{
+    g_assert_cmpint(f->model->encoder[0].moe.up->packed.type, ==, SEAM_PACK_I8);
+    test_all(f, data);
+}
+
 static void test_split(Fixture *f, gconstpointer data)
 {
     static const char *const splits[][LAYERS] = {{"0-1", "2-3"}, {"0", "1-2", "3"}, {"0-0", "1-1", "2-2", "3-3"}};
@@ -594,6 +601,8 @@ int main(int argc, char **argv)
 #define ADD(name, function) g_test_add("/encoder/" name, Fixture, NULL, set_up, function, tear_down)
     ADD("all", test_all);
     ADD("split", test_split);
+    g_test_add("/encoder/quantised", Fixture, GINT_TO_POINTER(TEST_BUNDLE_I8), set_up, test_quantised, tear_down);
+    g_test_add("/encoder/quantised-pipeline", Fixture, GINT_TO_POINTER(TEST_BUNDLE_I8 | TEST_BUNDLE_MIXERS), set_up, test_mixers_pipeline, tear_down);
     ADD("not-writable", test_not_writable);
     ADD("sizes", test_sizes);
     ADD("keep", test_keep);
