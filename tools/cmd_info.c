@@ -7,6 +7,7 @@
 #include "core/bundle.h"
 #include "core/card.h"
 #include "core/footprint.h"
+#include "core/pack.h"
 #include "core/weld.h"
 #include "tools/commands.h"
 #include "tools/data_options.h"
@@ -151,7 +152,7 @@ static JsonObject *info_json(const Info *info) {
     const SeamBundle *b = info->bundle;
     JsonObject *o = json_object_new();
     JsonArray *classes = json_array_new();
-    const char *const sections[] = {"name", "provenance", "metrics", "card"};
+    const char *const sections[] = {"name", "provenance", "metrics", "card", "quantised"};
     json_object_set_string_member(o, "path", b->path);
     json_object_set_string_member(o, "fingerprint", b->fingerprint);
     json_object_set_boolean_member(o, "verified", info->verified);
@@ -252,6 +253,25 @@ static void print_section(JsonObject *meta, const char *name) {
         return;
     printf("\n%s\n", name);
     json_object_foreach_member(json_node_get_object(node), print_member, NULL);
+}
+
+// What the weights' file says, not what was written about it.
+static void print_types(const Info *info) {
+    const GPtrArray *tensors = info->model->params->tensors;
+    g_autoptr(GString) kept = g_string_new(NULL);
+    size_t all = 0, narrow = 0;
+    for (guint i = 0; i < tensors->len; i++) {
+        const SeamTensor *t = g_ptr_array_index(tensors, i);
+        all += t->size;
+        narrow += t->type == SEAM_PACK_I8 ? t->size : 0;
+        if (t->type != SEAM_PACK_I8 && seam_tensor_may_narrow(t))
+            g_string_append_printf(kept, "%s%s%s", kept->len ? ", " : "", t->name, t->type == SEAM_PACK_BF16 ? " (bfloat16)" : "");
+    }
+    if (narrow == 0)
+        return;
+    print_section(info->bundle->meta, "quantised");
+    printf("  %-20s %.2f of %.2f million weights\n  %-20s %s\n", "in 8 bits", (double)narrow / 1e6, (double)all / 1e6, "kept",
+           kept->len ? kept->str : "nothing but what is never quantised: routers, norms, biases, heads");
 }
 
 // Wrapped at 110 columns.
@@ -360,6 +380,7 @@ static void print_info(const Info *info) {
     print_calibration(info->calibration, c);
     print_section(info->bundle->meta, "provenance");
     print_section(info->bundle->meta, "metrics");
+    print_types(info);
     print_card(info->bundle->meta);
     if (info->verified)
         printf("\nverified: configuration, names, shapes, every value of weights, adapters and memories, calibration\n");

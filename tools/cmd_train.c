@@ -12,6 +12,7 @@
 #include "tools/cmd_eval.h"
 #include "tools/commands.h"
 #include "tools/data_options.h"
+#include "tools/parts.h"
 
 typedef struct {
     char *recipe, *data, *out, *start, *device, *class_names, *fold, *results;
@@ -111,32 +112,6 @@ static void print_result(const Options *o, const SeamEvaluation *e) {
                 e->lives.rmse, e->lives.score, e->lives.coverage, e->lives.interval_width);
 }
 
-// "2/5" to 2 and 5.
-static bool parse_fold(const char *text, int32_t *fold, int32_t *folds) {
-    char *end;
-    gint64 k = g_ascii_strtoll(text, &end, 10), n = *end == '/' ? g_ascii_strtoll(end + 1, &end, 10) : 0;
-    *fold = (int32_t)k;
-    *folds = (int32_t)n;
-    return *end == 0 && n >= 2 && n <= 1000 && k >= 1 && k <= n;
-}
-
-// Who is held, then how the rest is dealt out.
-static bool deal_parts(const Options *o, const SeamRecipe *recipe, const SeamDataset *data, SeamPart *part, GError **error) {
-    int32_t fold, folds;
-    for (char **hold = o->hold; hold && *hold; hold++) {
-        g_auto(GStrv) pair = g_strsplit(*hold, "=", 2);
-        if (!seam_split_hold(data, pair[0], pair[1], part, error))
-            return false;
-    }
-    int32_t torn = seam_split_torn(data, part);
-    if (torn > 0)
-        fprintf(stderr, "%d groups stand on both sides of --hold\n", torn);
-    if (o->fold && (!parse_fold(o->fold, &fold, &folds) || !seam_split_fold(data, folds, fold, recipe->train.seed, part, error)))
-        return false;
-    seam_dataset_split(data, recipe->validation, recipe->calibration, recipe->train.seed, part);
-    return true;
-}
-
 // With held records they are what is told of; without, `--json` tells of the validation part.
 static bool judge(const Options *o, const SeamRecipe *recipe, const SeamDataset *data, const SeamPart *part, GError **error) {
     bool held = o->fold || o->hold;
@@ -149,7 +124,7 @@ static bool train_on(const Options *o, SeamRecipe *recipe, const SeamDataset *da
     SeamPart *part = g_new0(SeamPart, data->n + 1);
     g_autofree char *checkpoint = g_strconcat(o->out, ".checkpoint", NULL), *command = command_text(o, recipe);
     SeamTrainRun how = {.checkpoint = checkpoint, .start = start, .progress = show_training, .user = &bar, .stop_after = o->stop_after};
-    if (!deal_parts(o, recipe, data, part, error)) {
+    if (!seam_tool_deal_parts(o->fold, o->hold, recipe, data, part, error)) {
         g_free(validation);
         g_free(part);
         return false;
@@ -204,11 +179,7 @@ static int train(const Options *o) {
 }
 
 static bool check_held(const Options *o) {
-    int32_t fold, folds;
-    const char *wrong = o->fold && !parse_fold(o->fold, &fold, &folds) ? "--fold must be K/N, K from 1 to N, N from 2 to 1000" : NULL;
-    for (char **hold = o->hold; hold && *hold; hold++)
-        if (!strchr(*hold, '=') || **hold == '=')
-            wrong = "--hold must be COLUMN=VALUE";
+    const char *wrong = seam_tool_parts_wrong(o->fold, o->hold);
     if (o->results && !o->fold && !o->hold && !o->json)
         wrong = "--results is of what --fold or --hold hold back";
     if (wrong)

@@ -8,6 +8,7 @@ int seam_cmd_adapt(int argc, char **argv);
 int seam_cmd_doctor(int argc, char **argv);
 int seam_cmd_eval(int argc, char **argv);
 int seam_cmd_info(int argc, char **argv);
+int seam_cmd_quantize(int argc, char **argv);
 int seam_cmd_report(int argc, char **argv);
 int seam_cmd_synth(int argc, char **argv);
 int seam_cmd_train(int argc, char **argv);

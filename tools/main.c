@@ -15,6 +15,7 @@ static const struct {
     {"train", "train a model from a recipe and a data folder", seam_cmd_train},
     {"eval", "measure a model on a data folder", seam_cmd_eval},
     {"adapt", "fit a model to new parts from few welds, or from good ones only", seam_cmd_adapt},
+    {"quantize", "make a model of 8-bit weights, smaller and faster", seam_cmd_quantize},
     {"info", "show, and with --verify check, a model", seam_cmd_info},
     {"synth", "make synthetic welds", seam_cmd_synth},
     {"report", "make an HTML report from results", seam_cmd_report},

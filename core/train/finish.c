@@ -257,10 +257,9 @@ static bool cross_calibrate(SeamCalibration *c, const SeamModel *model, const Se
 }
 
 // The effort first: what is calibrated then is calibrated for it as well.
-static bool calibrate_all(SeamCalibration *c, const SeamModel *model, const SeamRecipe *recipe, const SeamDataset *data, const SeamPart *part,
-                          const SeamKernels *kernels, GError **error) {
+bool seam_recalibrate(SeamCalibration *c, const SeamModel *model, const SeamRecipe *recipe, const SeamDataset *data, const SeamPart *part,
+                      const SeamKernels *kernels, GError **error) {
     return calibrate_effort(c, model, recipe, data, part, kernels, error) && calibrate_part(c, model, recipe, data, part, kernels, error) &&
-           (recipe->calibration_folds == 0 || cross_calibrate(c, model, recipe, data, part, kernels, error)) &&
            calibrate_lives(c, model, recipe, data, part, kernels, error);
 }
 
@@ -287,7 +286,8 @@ bool seam_train_finish(SeamModel *model, const SeamRecipe *recipe, const SeamDat
     SeamEvaluateWhat what = {.part = part, .which = SEAM_PART_VALIDATION, .only = UINT32_MAX, .recall = 0.99, .draws = SEAM_BOOTSTRAP_DRAWS};
     JsonObject *meta = json_object_new();
     calibration->score_is_anomaly = judges_by_anomaly(&model->config);
-    bool ok = fit_memory(model, recipe, data, part, kernels, error) && calibrate_all(calibration, model, recipe, data, part, kernels, error);
+    bool ok = fit_memory(model, recipe, data, part, kernels, error) && seam_recalibrate(calibration, model, recipe, data, part, kernels, error) &&
+              (recipe->calibration_folds == 0 || cross_calibrate(calibration, model, recipe, data, part, kernels, error));
     options.effort = calibration->effort; // as the elements will run
     ok = ok && seam_evaluate(&options, data, &what, validation, error);
     if (ok) {

@@ -16,7 +16,12 @@ int32_t seam_calibrated_subsets(const SeamConfig *config, uint32_t present, uint
 bool seam_calibrate(SeamCalibration *c, const SeamModel *model, const SeamKernels *kernels, const SeamDataset *data, const bool *use, int32_t frames,
                     GError **error);
 
-// Writes the bundle: parameters in half precision, the anomaly memory if there is one, meta (not consumed).
+// What training calibrates with the calibration and validation parts, anew for a model that has changed since: thresholds, the margin of remaining lives, what
+// may be left out. c: empty but for its kind of score and share of windows.
+bool seam_recalibrate(SeamCalibration *c, const SeamModel *model, const SeamRecipe *recipe, const SeamDataset *data, const SeamPart *part,
+                      const SeamKernels *kernels, GError **error);
+
+// Writes the bundle: parameters in half precision unless they are narrower, the anomaly memory if there is one, meta (not consumed).
 bool seam_bundle_write_model(const char *path, const SeamModel *model, JsonObject *meta, GError **error);
 
 // All that follows a training: fits, calibrates, measures on the validation part, writes to `path`. command: for the provenance.

@@ -8,7 +8,7 @@
 #include "core/files.h"
 #include "tests/tools/tool.h"
 
-static const char *const commands[] = {"train", "eval", "adapt", "info", "synth", "report", "doctor"};
+static const char *const commands[] = {"train", "eval", "adapt", "quantize", "info", "synth", "report", "doctor"};
 
 static void assert_has(const char *text, const char *part) {
     if (!strstr(text, part))
@@ -46,7 +46,7 @@ static void test_usage(void) {
 }
 
 static void test_missing_options(void) {
-    static const char *const needing[] = {"train", "eval", "adapt", "info", "report"};
+    static const char *const needing[] = {"train", "eval", "adapt", "quantize", "info", "report"};
     for (size_t i = 0; i < G_N_ELEMENTS(needing); i++) {
         ToolRun run = tool_expect(2, needing[i], NULL);
         g_assert_cmpstr(run.out, ==, "");
@@ -313,6 +313,46 @@ static void test_adapt_heads(void) {
 }
 
 // Another turn from a trained model: its normalisation stays and its parameters move; a recipe of other classes is refused.
+static int64_t weights_size(const char *model) {
+    g_autofree char *folder = tool_path(model), *path = g_build_filename(folder, "weights.safetensors", NULL);
+    GStatBuf s;
+    g_assert_cmpint(g_stat(path, &s), ==, 0);
+    return s.st_size;
+}
+
+// A quarter of the size, near the same answers; info tells what was done; what comes after works on it as on any other.
+static void test_quantize(void) {
+    need_chain();
+    ToolRun run = tool_expect(0, "quantize", "--model", "trained.seam", "--data", "data", "--recipe", "tiny.json", "--out", "q.seam", "--loss", "20", "--json", NULL);
+    JsonObject *o = tool_json(&run);
+    JsonArray *groups = json_object_get_array_member(o, "groups");
+    int32_t narrow = 0;
+    for (guint i = 0; i < json_array_get_length(groups); i++)
+        narrow += !json_object_get_boolean_member(json_array_get_object_element(groups, i), "kept");
+    g_assert_cmpint(narrow, >, 5);
+    g_assert_cmpint(json_object_get_int_member(o, "records"), >, 0);
+    double difference = json_object_get_double_member(o, "difference");
+    g_assert_true(difference > 0 && difference < 0.2);
+    g_assert_true(json_object_get_double_member(o, "loss") <= 20);
+    g_assert_cmpint(weights_size("q.seam"), <, weights_size("trained.seam") * 7 / 10);
+    json_object_unref(o);
+    ToolRun info = tool_expect(0, "info", "--verify", "q.seam", NULL), eval = tool_expect(0, "eval", "--model", "q.seam", "--data", "data", "--json", NULL);
+    assert_has(info.out, "quantised");
+    assert_has(info.out, "in 8 bits");
+    ToolRun adapt = tool_expect(0, "adapt", "--model", "q.seam", "--data", "data", "--out", "qa.seam", NULL);
+    g_assert_cmpint(weights_size("qa.seam"), ==, weights_size("q.seam")); // stays what it is
+    ToolRun again = tool_expect(1, "quantize", "--model", "q.seam", "--data", "data", "--out", "qq.seam", NULL);
+    assert_has(again.err, "quantised already");
+    ToolRun fold = tool_expect(2, "quantize", "--model", "q.seam", "--data", "data", "--out", "qq.seam", "--fold", "1/2", NULL);
+    assert_has(fold.err, "--recipe");
+    tool_write("one.txt", "no-such-weld\n");
+    ToolRun none = tool_expect(1, "quantize", "--model", "trained.seam", "--data", "data", "--out", "qq.seam", "--records", "one.txt", NULL);
+    assert_has(none.err, "no-such-weld");
+    ToolRun *const runs[] = {&run, &info, &eval, &adapt, &again, &fold, &none};
+    for (size_t i = 0; i < G_N_ELEMENTS(runs); i++)
+        tool_clear(runs[i]);
+}
+
 static void test_train_start(void) {
     need_chain();
     ToolRun on = tool_expect(0, "train", "--recipe", "tiny.json", "--data", "data", "--start", "trained.seam", "--steps", "2", "--out", "on.seam", NULL);
@@ -453,6 +493,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/seam/adapt/evaluate", test_adapt_evaluate);
     g_test_add_func("/seam/adapt", test_adapt);
     g_test_add_func("/seam/adapt/heads", test_adapt_heads);
+    g_test_add_func("/seam/quantize", test_quantize);
     g_test_add_func("/seam/train/start", test_train_start);
     g_test_add_func("/seam/report", test_report);
     g_test_add_func("/seam/report/escapes", test_report_escapes);
