@@ -102,3 +102,11 @@ bool seam_params_pack(SeamParams *params, const SeamKernels *kernels, GError **e
     }
     return true;
 }
+
+void seam_params_unpack(SeamParams *params) {
+    for (guint i = 0; i < params->tensors->len; i++) {
+        SeamTensor *t = g_ptr_array_index(params->tensors, i);
+        free((void *)t->packed.data);
+        t->packed = (SeamPacked){0};
+    }
+}

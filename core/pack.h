@@ -24,3 +24,5 @@ void seam_params_copy_types(SeamParams *to, const SeamParams *from);
 
 // Packs the matrices of all linear maps, each in its type, for the products of `kernels`; what was packed before is replaced.
 bool seam_params_pack(SeamParams *params, const SeamKernels *kernels, GError **error);
+// Back to the values alone, which must be there.
+void seam_params_unpack(SeamParams *params);

@@ -47,7 +47,7 @@ SeamStatus seam_adapter_forward(const SeamAdapter *a, SeamRun *run, int32_t n, c
     s->x = x;
     SEAM_TRY(alloc_saved(a, run, n, s));
     SEAM_TRY(seam_norm_forward(&a->norm, run, n, x, s->normed, s->mean, s->rstd));
-    SEAM_TRY(seam_linear_forward_gelu(&a->down, run, n, s->normed, s->low, s->act));
+    SEAM_TRY(seam_linear_forward_gelu(&a->down, run, n, s->normed, saved ? s->low : s->act, s->act));
     SEAM_TRY(seam_linear_forward(&a->up, run, n, s->act, y));
     SEAM_TRY(run->kernels->add(size, x, y));
     if (!saved)

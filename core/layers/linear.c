@@ -46,7 +46,7 @@ SeamStatus seam_linear_forward_add(const SeamLinear *l, const SeamRun *run, int3
 }
 
 SeamStatus seam_linear_forward_gelu(const SeamLinear *l, const SeamRun *run, int32_t n, const float *x, float *before, float *y) {
-    if (l->weight->packed.data)
+    if (l->weight->packed.data && before == y)
         return forward_packed(l, run, n, x, SEAM_ACT_GELU, false, y);
     SEAM_TRY(forward(l, run, n, x, false, before));
     return run->kernels->gelu((size_t)n * l->out, before, y);

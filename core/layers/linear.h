@@ -26,8 +26,8 @@ SeamStatus seam_linear_forward(const SeamLinear *l, const SeamRun *run, int32_t 
 SeamStatus seam_linear_forward_add(const SeamLinear *l, const SeamRun *run, int32_t n,
                                    const float *x, float *y);
 
-// y [n, out] = gelu of what the forward pass gives. before [n, out]: that without gelu, which the backward pass reads; may be y where there is none. Packed
-// weights do not fill it.
+// y [n, out] = gelu of what the forward pass gives. before [n, out]: that without gelu, which the backward pass reads; y itself where
+// there is none.
 SeamStatus seam_linear_forward_gelu(const SeamLinear *l, const SeamRun *run, int32_t n, const float *x, float *before, float *y);
 
 // dy [n, out] -> dx [n, in], added to what is there when `accumulate`, else overwritten; NULL when

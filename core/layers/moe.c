@@ -103,12 +103,14 @@ static SeamStatus route(const SeamMoe *moe, SeamRun *run, float mass, SeamMoeSav
     return k->route_sort(&r, s->index, s->start, s->position, s->source);
 }
 
-// s->y from s->x with packed weights: rows are gathered, bias and gelu applied by the products themselves. s->hidden is gelu's output here.
-static SeamStatus run_packed(const SeamMoe *moe, SeamRun *run, const SeamMoeSaved *s) {
+// s->hidden and s->y from s->x with packed weights: rows are gathered and bias and gelu applied by the products themselves.
+static SeamStatus run_packed(const SeamMoe *moe, SeamRun *run, const SeamMoeSaved *s, float *act) {
     SeamLinearCall call = {.w = &moe->up->packed, .rows = s->start[moe->experts], .x_rows = s->n, .start = s->start, .source = s->source, .x = s->x,
-                           .bias = moe->up_bias->data, .y = s->hidden, .ldx = moe->dim, .ldy = moe->width, .act = SEAM_ACT_GELU};
+                           .bias = moe->up_bias->data, .y = s->hidden, .ldx = moe->dim, .ldy = moe->width, .act = act == s->hidden ? SEAM_ACT_GELU : SEAM_ACT_NONE};
     SEAM_TRY(run->kernels->linear(&call));
-    call = (SeamLinearCall){.w = &moe->down->packed, .rows = call.rows, .x_rows = call.rows, .start = s->start, .x = s->hidden, .bias = moe->down_bias->data,
+    if (act != s->hidden)
+        SEAM_TRY(run->kernels->gelu((size_t)call.rows * moe->width, s->hidden, act));
+    call = (SeamLinearCall){.w = &moe->down->packed, .rows = call.rows, .x_rows = call.rows, .start = s->start, .x = act, .bias = moe->down_bias->data,
                             .y = s->y, .ldx = moe->width, .ldy = moe->dim};
     return run->kernels->linear(&call);
 }
@@ -118,7 +120,7 @@ static SeamStatus run_experts(const SeamMoe *moe, SeamRun *run, const SeamMoeSav
     const SeamKernels *k = run->kernels;
     int32_t dim = moe->dim, width = moe->width, experts = moe->experts, rows = s->start[experts];
     if (moe->up->packed.data)
-        return run_packed(moe, run, s);
+        return run_packed(moe, run, s, act);
     float *gathered = s->y; // its memory is free until the experts have read their rows
     SEAM_TRY(k->gather(rows, dim, s->source, s->x, gathered));
     SEAM_TRY(

@@ -118,10 +118,16 @@ static double fall(double before, double after) {
     return isnan(before) ? -INFINITY : isnan(after) ? INFINITY : before - after;
 }
 
-static double loss_of(const SeamQuantizeFigures *a, const SeamQuantizeFigures *b) {
+static double limit_of(const SeamConfig *config) {
+    int32_t limit = 1;
+    for (int32_t t = 0; t < config->n_tasks; t++)
+        limit = config->task[t].kind == SEAM_TASK_RUL ? config->task[t].limit : limit;
+    return limit;
+}
+
+static double loss_of(const SeamConfig *config, const SeamQuantizeFigures *a, const SeamQuantizeFigures *b) {
     double most = fmax(fmax(fall(a->accuracy, b->accuracy), fall(a->auroc, b->auroc)), fmax(fall(a->map50, b->map50), fall(a->pixel_auroc, b->pixel_auroc)));
-    if (a->rmse > 0)
-        most = fmax(most, isnan(b->rmse) ? INFINITY : 100 * (b->rmse / a->rmse - 1));
+    most = fmax(most, 100 * fall(-a->rmse, -b->rmse) / limit_of(config));
     return isfinite(most) || most > 0 ? most : 0;
 }
 
@@ -202,7 +208,7 @@ static bool measure_groups(Work *w, bool *narrow, GError **error) {
         narrow[g] = true;
         if (!run(w, narrow, error))
             return false;
-        w->out->group[g].loss = loss_of(&w->before.figures, &w->now.figures);
+        w->out->group[g].loss = loss_of(&w->o->model->config, &w->before.figures, &w->now.figures);
         w->out->group[g].difference = difference_of(&w->before, &w->now);
         narrow[g] = false;
     }
@@ -224,7 +230,7 @@ static bool choose(Work *w, bool *narrow, GError **error) {
     for (;;) {
         if (!run(w, narrow, error))
             return false;
-        w->out->loss = loss_of(&w->before.figures, &w->now.figures);
+        w->out->loss = loss_of(&w->o->model->config, &w->before.figures, &w->now.figures);
         int32_t worst = w->out->loss <= w->o->loss ? -1 : most_sensitive(w->out, narrow);
         if (worst < 0)
             break;

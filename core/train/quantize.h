@@ -28,7 +28,7 @@ typedef struct {
     bool kept;               // not I8
 } SeamQuantizeGroup;
 
-// All in points: shares times 100. The root mean square error of remaining lives counts by its growth in percent.
+// In points: shares times 100. The root mean square error of remaining lives is in seconds; its points are percents of the longest life that is told.
 typedef struct {
     double accuracy, auroc, map50, pixel_auroc, rmse; // NaN: not measured
 } SeamQuantizeFigures;

@@ -76,6 +76,7 @@ static const Field train_fields[] = {
     {"exit_leave", NUMBER, TRAIN(exit_leave), 0, 1, 0.5},
     {"positive", NUMBER, TRAIN(positive), 1, 1000, 4},
     {"good_only", FLAG, TRAIN(good_only), 0, 1, 0},
+    {"quantise", FLAG, TRAIN(quantise), 0, 1, 0},
     {"good_share", NUMBER, TRAIN(good_share), 0, 1, 0.35},
     {"group_power", NUMBER, TRAIN(group_power), 0, 1, 1},
     {"video_rate", NUMBER, TRAIN(video_rate), 0, 1000, 8},

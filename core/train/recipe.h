@@ -42,6 +42,7 @@ typedef struct {
     double exit, exit_leave;            // weight of the exit heads' loss; probability that a sequence leaves at one, by lot
     double positive;                    // weight of a cell that shows a defect against one that does not
     bool good_only;                     // only records labelled good are trained on
+    bool quantise;                      // weights and activations are rounded to 8 bits as it trains, and written so
     double good_share;                  // of the windows drawn; the rest is shared evenly by the classes
     double group_power;                 // within a class a group is drawn in proportion to size^this: 1: every window alike; 0: every group alike
     double video_rate;                  // pictures of a video a second that are kept in memory; 0: all

@@ -15,6 +15,7 @@
 #include "core/train/generate.h"
 #include "core/train/losses.h"
 #include "core/train/losses_boxes.h"
+#include "core/train/narrow.h"
 #include "core/train/pass.h"
 #include "core/train/pretrain.h"
 #include "core/train/schedule.h"
@@ -37,6 +38,7 @@ typedef struct {
     SeamTrainProgress shown;
     double loss, classify, localise, rul, generate, balance, accuracy; // of the last step
     SeamExitLesson exit;
+    SeamNarrowing narrowing; // where the recipe quantises
 } Trainer;
 
 // ---- normalisation -------------------------------------------------------------------------------------------------------------
@@ -187,6 +189,15 @@ static SeamStatus forward_backward(Trainer *t, bool heads_only, SeamPass *pass) 
     return seam_pass_backward(t->model, &t->run, t->batch, pass, dfused, (float)t->recipe->train.balance, &t->balance);
 }
 
+static SeamStatus quantised_pass(Trainer *t, bool heads_only, SeamPass *pass) {
+    if (!t->recipe->train.quantise)
+        return forward_backward(t, heads_only, pass);
+    bool packed = seam_narrowing_begin(&t->narrowing, t->model, t->run.kernels, NULL);
+    SeamStatus status = packed ? forward_backward(t, heads_only, pass) : SEAM_NO_MEMORY;
+    seam_narrowing_end(&t->narrowing, t->model);
+    return status;
+}
+
 static void update_balance(Trainer *t, const SeamPass *pass) {
     for (int32_t l = 0; l < t->model->config.layers; l++) {
         float load[SEAM_MAX_EXPERTS] = {0};
@@ -204,7 +215,7 @@ static SeamStatus step(Trainer *t, const SeamTrainRun *how) {
     seam_draw_fill(&t->draw, t->lot + (uint64_t)t->optimiser.step * 65536, t->batch);
     for (;;) {
         seam_arena_release(&t->arena, 0);
-        status = forward_backward(t, how->only != NULL, &pass);
+        status = quantised_pass(t, how->only != NULL, &pass);
         if (status != SEAM_NO_MEMORY || !seam_arena_grow(&t->arena, largest_arena))
             break;
     }
@@ -351,6 +362,7 @@ static bool pretrain(Trainer *t, const SeamPart *part, const SeamTrainRun *how, 
 
 static void clear_trainer(Trainer *t) {
     seam_draw_clear(&t->draw);
+    seam_narrowing_clear(&t->narrowing);
     seam_optimiser_clear(&t->optimiser);
     seam_batch_free(t->batch);
     seam_arena_clear(&t->arena);
@@ -362,7 +374,8 @@ SeamModel *seam_train(const SeamRecipe *recipe, const SeamConfig *config, const 
     g_autofree char *key = checkpoint_key(&t, part, how);
     t.run.arena = &t.arena;
     bool ok = prepare(&t, config, part, how, error) && resume(&t, how, key, error) && pretrain(&t, part, how, key, error) &&
-              loop(&t, how, key, error) && round_to_half(t.model, t.optimiser.mean, kernels, error);
+              loop(&t, how, key, error) && round_to_half(t.model, t.optimiser.mean, kernels, error) &&
+              (!recipe->train.quantise || seam_narrow(t.model, kernels, error));
     clear_trainer(&t);
     if (!ok && !how->start)
         seam_model_free(t.model);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "core/pack.h"
 #include "core/random.h"
 #include "core/train/checkpoint.h"
 #include "core/train/finish.h"
@@ -305,6 +306,51 @@ static void test_finish(void) {
     teardown(&f);
 }
 
+// Wide enough that its weights are worth quantising.
+static void widen(Fixture *f) {
+    SeamConfig *c = &f->recipe->config;
+    c->dim = c->expert_width = c->fusion_width = c->modality[VIDEO].image.stem_width[1] = 16;
+    f->recipe->train.quantise = true;
+}
+
+// Quantisation-aware: it learns, broken and resumed to the same bits; and what is written are the whole numbers that it learnt with.
+static void test_quantised(void) {
+    Fixture f;
+    GError *error = NULL;
+    Seen seen = {0};
+    g_autofree SeamEvaluation *e = g_new0(SeamEvaluation, 1);
+    int32_t narrow = 0;
+    setup(&f);
+    widen(&f);
+    g_autofree char *path = g_build_filename(f.folder, "tiny.seam", NULL);
+    SeamModel *model = train(&f, &(SeamTrainRun){.progress = watch, .user = &seen});
+    g_assert_cmpfloat(seen.last, <, 0.5 * seen.first);
+    g_assert_cmpfloat(seen.accuracy, >, 0.9);
+    for (guint i = 0; i < model->params->tensors->len; i++) {
+        const SeamTensor *t = g_ptr_array_index(model->params->tensors, i);
+        g_assert_cmpint(t->type, ==, seam_tensor_may_narrow(t) ? SEAM_PACK_I8 : SEAM_PACK_F32);
+        narrow += t->type == SEAM_PACK_I8;
+    }
+    g_assert_cmpint(narrow, >, 5);
+    g_assert_cmpint(model->encoder[0].moe.up->packed.type, ==, SEAM_PACK_I8); // so it is calibrated as it will run
+    g_assert_null(seam_train(f.recipe, &f.recipe->config, f.data, f.part, f.kernels, &(SeamTrainRun){.checkpoint = f.folder, .stop_after = 7}, &error));
+    g_assert_no_error(error);
+    SeamModel *resumed = train(&f, &(SeamTrainRun){.checkpoint = f.folder});
+    assert_same(model, resumed);
+    g_assert_true(seam_train_finish(model, f.recipe, f.data, f.part, f.kernels, "test", path, e, &error));
+    g_assert_no_error(error);
+    g_assert_cmpfloat(e->auroc, ==, 1);
+    SeamModel *loaded = seam_model_load(path, &error);
+    g_assert_no_error(error);
+    assert_same(model, loaded);
+    g_assert_cmpint(loaded->encoder[0].moe.up->type, ==, SEAM_PACK_I8);
+    seam_model_free(loaded);
+    seam_model_free(resumed);
+    seam_model_free(model);
+    remove_bundle(path);
+    teardown(&f);
+}
+
 // With folds every record of the training part calibrates once, by a model that has not seen it: its score is not the one that the model itself would give.
 static void test_calibration_folds(void) {
     Fixture f;
@@ -578,6 +624,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/trainer/nothing", test_nothing_to_train_on);
     g_test_add_func("/trainer/measure", test_measure);
     g_test_add_func("/trainer/finish", test_finish);
+    g_test_add_func("/trainer/quantised", test_quantised);
     g_test_add_func("/trainer/calibration-folds", test_calibration_folds);
     g_test_add_func("/trainer/split", test_split);
     g_test_add_func("/trainer/optimiser", test_optimiser);
