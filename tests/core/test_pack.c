@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "core/train/narrow.h"
 #include "tests/core/differences.h"
 #include "tests/core/small_model.h"
 #include "tests/remove.h"
@@ -42,6 +43,11 @@ static void set_up(Fixture *f, gconstpointer data) {
     f->path = g_dir_make_tmp("seam-pack-XXXXXX", NULL);
     f->model = seam_model_new(&f->config, false, 5, &error);
     g_assert_no_error(error);
+    for (guint i = 0; i < f->model->params->tensors->len; i++) { // biases are zero in a new model
+        SeamTensor *t = g_ptr_array_index(f->model->params->tensors, i);
+        for (size_t k = 0; k < t->size && t->init == SEAM_INIT_ZERO; k++)
+            t->data[k] = 0.1f * (float)seam_random_normal(&random);
+    }
     g_assert_true(seam_arena_init(&f->arena, 4 << 20));
     f->run = (SeamRun){seam_kernels_ref(), &f->arena};
     for (size_t i = 0; i < sizeof f->pixels; i++)
@@ -244,6 +250,27 @@ static void test_forward_of_training(Fixture *f, gconstpointer data) {
     seam_model_free(model);
 }
 
+// A step of training takes the values away and gives them back.
+static void test_step(Fixture *f, gconstpointer data) {
+    size_t bytes = f->model->params->size * sizeof(float);
+    SeamNarrowing n = {0};
+    float scale[2];
+    g_autofree float *before = g_memdup2(f->model->params->data, bytes);
+    for (int32_t i = 0; i < 2; i++) {
+        g_assert_true(seam_narrowing_begin(&n, f->model, f->run.kernels, NULL));
+        g_assert_true(memcmp(before, f->model->params->data, bytes) != 0);
+        g_assert_nonnull(f->model->fusion.layer[0].up.weight->packed.data);
+        seam_narrowing_end(&n, f->model);
+        g_assert_cmpmem(before, bytes, f->model->params->data, bytes);
+        g_assert_null(f->model->fusion.layer[0].up.weight->packed.data);
+        scale[i] = f->model->fusion.layer[0].up.weight->scale[0];
+        for (size_t k = 0; k < f->model->params->size; k++)
+            before[k] = f->model->params->data[k] *= 2; // what the optimiser did
+    }
+    g_assert_cmpfloat(scale[1], ==, 2 * scale[0]);
+    seam_narrowing_clear(&n);
+}
+
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add("/pack/rounding", Fixture, NULL, set_up, test_rounding, tear_down);
@@ -254,5 +281,6 @@ int main(int argc, char **argv) {
     g_test_add("/pack/shared", Fixture, NULL, set_up, test_shared, tear_down);
     g_test_add("/pack/training", Fixture, NULL, set_up, test_training, tear_down);
     g_test_add("/pack/forward-of-training", Fixture, NULL, set_up, test_forward_of_training, tear_down);
+    g_test_add("/pack/step", Fixture, NULL, set_up, test_step, tear_down);
     return g_test_run();
 }
