@@ -142,7 +142,7 @@ static JsonObject *memory_json(const SeamModel *model) {
     SeamFootprint f;
     seam_footprint(model, &f);
     json_object_set_int_member(o, "active_parameters", f.active);
-    json_object_set_int_member(o, "weights", (gint64)f.weights);
+    json_object_set_int_member(o, "weights", (gint64)f.kept);
     json_object_set_int_member(o, "running", (gint64)f.running);
     json_object_set_int_member(o, "training", (gint64)(f.weights + f.gradients + f.optimiser + f.training));
     return o;
@@ -373,7 +373,7 @@ static void print_info(const Info *info) {
            c->fusion_layers == 1 ? "" : "s", c->window);
     SeamFootprint f;
     seam_footprint(info->model, &f);
-    printf("memory: %.1f MB of weights and %.1f MB for one window; %.0f MB to train with one window a step\n", f.weights / 1e6, f.running / 1e6,
+    printf("memory: %.1f MB of weights and %.1f MB for one window; %.0f MB to train with one window a step\n", f.kept / 1e6, f.running / 1e6,
            (f.weights + f.gradients + f.optimiser + f.training) / 1e6);
     print_modalities(c);
     print_tasks(info->model);

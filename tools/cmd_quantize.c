@@ -70,6 +70,7 @@ static bool read_data(Run *r, GError **error) {
     return r->data != NULL;
 }
 
+// Measured on what trained nothing; and on what did, too, where the former are so few that one recording more or less is a larger loss than is allowed.
 static bool deal(Run *r, GError **error) {
     int32_t n = r->data->n, apart = 0;
     r->part = g_new0(SeamPart, n + 1);
@@ -81,7 +82,7 @@ static bool deal(Run *r, GError **error) {
     for (int32_t i = 0; i < n; i++)
         apart += r->part[i] == SEAM_PART_VALIDATION || r->part[i] == SEAM_PART_CALIBRATION;
     for (int32_t i = 0; i < n; i++) {
-        bool wanted = apart > 0 ? r->part[i] == SEAM_PART_VALIDATION || r->part[i] == SEAM_PART_CALIBRATION : r->part[i] == SEAM_PART_TRAIN;
+        bool wanted = r->part[i] == SEAM_PART_VALIDATION || r->part[i] == SEAM_PART_CALIBRATION || (r->part[i] == SEAM_PART_TRAIN && apart * r->o->loss < 100);
         r->chosen[i] = wanted ? SEAM_PART_HELD : SEAM_PART_UNUSED;
     }
     return true;

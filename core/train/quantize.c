@@ -163,10 +163,13 @@ static void compare_scores(Work *w) {
 
 // ---- groups -----------------------------------------------------------------------------------------------------------------------
 
-// "encoder.0.attention.qkv.weight": three parts, never the last.
+// Of "encoder.0.attention.qkv.weight" three parts, of "embed.photo.stem.2.block.0.conv.weight" four: as far as the first number, never the last.
 static char *group_name(const char *tensor) {
     g_auto(GStrv) part = g_strsplit(tensor, ".", -1);
-    guint n = MIN(3, g_strv_length(part) - 1);
+    guint all = g_strv_length(part), number = 0;
+    while (number < all && !g_ascii_isdigit(part[number][0]))
+        number++;
+    guint n = MIN(number < all ? MAX(3, number + 1) : 3, all - 1);
     g_clear_pointer(&part[n], g_free);
     for (guint i = n + 1; part[i]; i++)
         g_free(part[i]);

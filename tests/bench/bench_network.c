@@ -6,11 +6,13 @@
 //
 //   bench_network --config CONFIG.json --modality video --pixels FILE --seconds 1 --streams 2
 #include <stdio.h>
+#include <string.h>
 
 #include "core/model.h"
+#include "core/pack.h"
 
 static struct {
-    char *config, *modality, *pixels, *device;
+    char *config, *modality, *pixels, *device, *type;
     double seconds;
     int streams;
 } option = {.seconds = 1, .streams = 1};
@@ -40,13 +42,26 @@ static bool fail(const char *what) {
     return false;
 }
 
+// The weights as `seam quantize` would leave them, and all packed, as the elements run them.
+static bool pack_model(const Bench *b, GError **error) {
+    static const char *const names[] = {[SEAM_PACK_F32] = "f32", [SEAM_PACK_BF16] = "bf16", [SEAM_PACK_I8] = "i8"};
+    int32_t type = SEAM_PACK_F32, last = (int32_t)G_N_ELEMENTS(names) - 1;
+    while (option.type && type < last && strcmp(names[type], option.type) != 0)
+        type++;
+    for (guint i = 0; i < b->model->params->tensors->len; i++) {
+        SeamTensor *t = g_ptr_array_index(b->model->params->tensors, i);
+        t->type = seam_tensor_may_narrow(t) ? (SeamPackType)type : SEAM_PACK_F32;
+    }
+    return seam_model_pack(b->model, b->kernels, error);
+}
+
 static bool open_bench(Bench *b) {
     g_autoptr(GError) error = NULL;
     g_autofree char *text = NULL;
     gsize size = 0;
     if (!g_file_get_contents(option.config, &text, NULL, &error) || !seam_config_parse(&b->config, text, option.config, &error) ||
         !(b->kernels = seam_device_kernels(option.device ? option.device : "auto", &error)) ||
-        !(b->model = seam_model_new(&b->config, false, 1, &error)) || !g_file_get_contents(option.pixels, &b->pixels, &size, &error))
+        !(b->model = seam_model_new(&b->config, false, 1, &error)) || !pack_model(b, &error) || !g_file_get_contents(option.pixels, &b->pixels, &size, &error))
         return fail(error->message);
     b->modality = seam_config_modality(&b->config, option.modality);
     if (b->modality < 0 || b->config.modality[b->modality].front != SEAM_FRONT_IMAGE)
@@ -112,6 +127,7 @@ int main(int argc, char **argv) {
         {"seconds", 0, 0, G_OPTION_ARG_DOUBLE, &option.seconds, "How long", "S"},
         {"streams", 0, 0, G_OPTION_ARG_INT, &option.streams, "Pictures at a time, each in a thread", "N"},
         {"device", 0, 0, G_OPTION_ARG_STRING, &option.device, "auto, cpu or ref", "NAME"},
+        {"type", 0, 0, G_OPTION_ARG_STRING, &option.type, "Number type of the weights: f32 (default), bf16 or i8", "T"},
         {NULL}};
     g_autoptr(GOptionContext) context = g_option_context_new("- measure the network alone");
     g_autoptr(GError) error = NULL;

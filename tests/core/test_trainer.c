@@ -14,6 +14,7 @@
 #include "core/train/finish.h"
 #include "core/train/losses.h"
 #include "core/train/lot.h"
+#include "core/train/quantize.h"
 #include "core/train/schedule.h"
 #include "core/train/split.h"
 #include "core/train/trainer.h"
@@ -351,6 +352,54 @@ static void test_quantised(void) {
     teardown(&f);
 }
 
+static int32_t kept_groups(const SeamQuantized *q) {
+    int32_t kept = 0;
+    for (int32_t g = 0; g < q->n; g++)
+        kept += q->group[g].kept;
+    return kept;
+}
+
+// Where any loss is allowed, all is in 8 bits; where none is small enough, all is taken back and the values are what they were, to the last bit.
+static void test_quantize(void) {
+    Fixture f;
+    GError *error = NULL;
+    SeamQuantized q;
+    setup(&f);
+    widen(&f);
+    f.recipe->train.quantise = false;
+    SeamModel *model = train(&f, &(SeamTrainRun){0});
+    SeamCalibration *plain = seam_calibration_new();
+    SeamPart all[RECORDS];
+    for (int32_t i = 0; i < RECORDS; i++)
+        all[i] = SEAM_PART_HELD;
+    SeamQuantizeOptions o = {.model = model, .kernels = f.kernels, .calibration = plain, .data = f.data, .part = all, .frames = 2, .loss = -1e9};
+    g_autofree float *before = g_memdup2(model->params->data, model->params->size * sizeof(float));
+    g_assert_true(seam_quantize(&o, &q, &error));
+    g_assert_no_error(error);
+    g_assert_cmpint(q.records, ==, RECORDS);
+    g_assert_cmpint(kept_groups(&q), ==, q.n);
+    g_assert_cmpfloat(q.difference, ==, 0);
+    g_assert_cmpmem(before, model->params->size * sizeof(float), model->params->data, model->params->size * sizeof(float));
+    seam_quantized_clear(&q);
+    o.loss = 100;
+    g_assert_true(seam_quantize(&o, &q, &error));
+    g_assert_no_error(error);
+    g_assert_cmpint(q.n, >, 5);
+    g_assert_cmpint(kept_groups(&q), ==, 0);
+    g_assert_true(q.difference > 0 && q.difference < 0.1);
+    g_assert_cmpfloat(q.before.accuracy, >, 80);
+    g_assert_cmpfloat(fabs(q.after.accuracy - q.before.accuracy), <, 10);
+    g_assert_cmpfloat(q.group[0].difference, >, 0);
+    g_assert_cmpint(model->encoder[0].moe.up->packed.type, ==, SEAM_PACK_I8);
+    seam_quantized_clear(&q);
+    g_assert_false(seam_quantize(&o, &q, &error));
+    g_assert_nonnull(strstr(error->message, "quantised already"));
+    g_clear_error(&error);
+    seam_calibration_free(plain);
+    seam_model_free(model);
+    teardown(&f);
+}
+
 // With folds every record of the training part calibrates once, by a model that has not seen it: its score is not the one that the model itself would give.
 static void test_calibration_folds(void) {
     Fixture f;
@@ -625,6 +674,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/trainer/measure", test_measure);
     g_test_add_func("/trainer/finish", test_finish);
     g_test_add_func("/trainer/quantised", test_quantised);
+    g_test_add_func("/trainer/quantize", test_quantize);
     g_test_add_func("/trainer/calibration-folds", test_calibration_folds);
     g_test_add_func("/trainer/split", test_split);
     g_test_add_func("/trainer/optimiser", test_optimiser);
