@@ -61,10 +61,11 @@ SeamModel *seam_model_copy_for_training(const SeamModel *model, GError **error);
 SeamModel *seam_model_load(const char *path, GError **error);
 void seam_model_free(SeamModel *model);
 
-// Packs the weights for the products of `kernels` (core/pack.h), with which alone the model then runs inference; the values stay. Of a model that nobody else holds.
+// Packs the weights for the products of `kernels` (core/pack.h), with which alone the model then runs inference; the values stay. Of a model that nobody
+// else holds.
 bool seam_model_pack(SeamModel *model, const SeamKernels *kernels, GError **error);
 
-// For inference, shared by all elements of the process: the same path with the same fingerprint and modification time is loaded, and packed for `kernels`, once.
+// For inference, shared by all elements of the process: the same path with the same fingerprint and modification time is loaded and packed for `kernels` once.
 // Of packed weights the values do not stay: such a model is not for training nor for writing.
 SeamModel *seam_model_acquire(const char *path, const SeamKernels *kernels, GError **error);
 SeamModel *seam_model_ref(SeamModel *model); // one more holder of an acquired model

@@ -56,7 +56,8 @@ static bool read_recipe(Run *r, GError **error) {
     r->recipe->train.seed = (uint64_t)seed;
     const char *hash = provenance ? json_object_get_string_member_with_default(provenance, "recipe_hash", NULL) : NULL;
     if (g_strcmp0(hash, r->recipe->hash) != 0)
-        fprintf(stderr, "%s: has changed since it made the model; if it deals the records out otherwise now, thresholds come from records of the training\n", r->o->recipe);
+        fprintf(stderr, "%s: has changed since it made the model; if it deals the records out otherwise now, thresholds come from records of the training\n",
+                r->o->recipe);
     return true;
 }
 
@@ -194,8 +195,8 @@ static void print_figure(const char *name, double before, double after) {
 
 static void print_table(const Run *r, double share) {
     const SeamQuantized *q = &r->found;
-    printf("%s: weights of %.1f %% of their size in single precision; measured on %d recordings\n\n%-14s %8s  %8s\n", r->o->out, 100 * share, q->records, "", "before",
-           "after");
+    printf("%s: weights of %.1f %% of their size in single precision; measured on %d recordings\n\n", r->o->out, 100 * share, q->records);
+    printf("%-14s %8s  %8s\n", "", "before", "after");
     print_figure("accuracy", q->before.accuracy, q->after.accuracy);
     print_figure("AUROC", q->before.auroc, q->after.auroc);
     print_figure("mAP50", q->before.map50, q->after.map50);
@@ -203,7 +204,9 @@ static void print_table(const Run *r, double share) {
     print_figure("RMSE", q->before.rmse, q->after.rmse);
     printf("\nlargest loss %.2f points (%.2f allowed); outputs move by %.2f %%; a recording's score by %.3f, at most %.3f\n", q->loss, r->o->loss,
            100 * q->difference, q->score_mean, q->score_most);
-    printf("thresholds: %s\n", r->recalibrated ? "calibrated anew" : r->calibration->n_sets > 0 ? "kept from the model; give --recipe to make them anew where it has a part for that" : "none");
+    printf("thresholds: %s\n", r->recalibrated               ? "calibrated anew"
+                               : r->calibration->n_sets == 0 ? "none"
+                                                             : "kept from the model; give --recipe to make them anew where it has a part for that");
     printf("\n%-32s %10s  %10s  %9s\n", "alone quantised", "weights", "difference", "loss");
     for (int32_t g = 0; g < q->n; g++)
         printf("%-32s %10" G_GINT64_FORMAT "  %8.2f %%  %9.2f%s\n", q->group[g].name, q->group[g].weights, 100 * q->group[g].difference, q->group[g].loss,
@@ -215,7 +218,8 @@ static bool check_any(const Run *r, GError **error) {
     for (int32_t g = 0; g < r->found.n; g++)
         any |= !r->found.group[g].kept;
     if (!any)
-        g_set_error(error, SEAM_ERROR, SEAM_ERROR_VALUE, "%s: nothing of it can be quantised at a loss of %.3g points: allow more with --loss", r->o->model, r->o->loss);
+        g_set_error(error, SEAM_ERROR, SEAM_ERROR_VALUE, "%s: nothing of it can be quantised at a loss of %.3g points: allow more with --loss", r->o->model,
+                    r->o->loss);
     return any;
 }
 
@@ -253,7 +257,7 @@ int seam_cmd_quantize(int argc, char **argv) {
         {"out", 'o', 0, G_OPTION_ARG_FILENAME, &o.out, "Where the quantised model goes", "Q.seam"},
         {"loss", 0, 0, G_OPTION_ARG_DOUBLE, &o.loss, "Points by which no figure may fall (0.2)", "P"},
         {"bf16", 0, 0, G_OPTION_ARG_NONE, &o.bf16, "Weights that are not quantised run in bfloat16, not in single precision", NULL},
-        {"recipe", 'r', 0, G_OPTION_ARG_FILENAME, &o.recipe, "The recipe that made the model: measures on its validation and calibration parts, makes thresholds anew", "R.json"},
+        {"recipe", 'r', 0, G_OPTION_ARG_FILENAME, &o.recipe, "The recipe that made the model, to measure on its parts and make thresholds anew", "R.json"},
         {"fold", 0, 0, G_OPTION_ARG_STRING, &o.fold, "As in training: this part was held back", "K/N"},
         {"hold", 0, 0, G_OPTION_ARG_STRING_ARRAY, &o.hold, "As in training: these records were held back", "COLUMN=VALUE"},
         {"records", 0, 0, G_OPTION_ARG_FILENAME, &o.records, "Measure only on the recordings named in this file, a line each", "FILE"},

@@ -106,12 +106,13 @@ static SeamStatus route(const SeamMoe *moe, SeamRun *run, float mass, SeamMoeSav
 // s->hidden and s->y from s->x with packed weights: rows are gathered and bias and gelu applied by the products themselves.
 static SeamStatus run_packed(const SeamMoe *moe, SeamRun *run, const SeamMoeSaved *s, float *act) {
     SeamLinearCall call = {.w = &moe->up->packed, .rows = s->start[moe->experts], .x_rows = s->n, .start = s->start, .source = s->source, .x = s->x,
-                           .bias = moe->up_bias->data, .y = s->hidden, .ldx = moe->dim, .ldy = moe->width, .act = act == s->hidden ? SEAM_ACT_GELU : SEAM_ACT_NONE};
+                           .bias = moe->up_bias->data, .y = s->hidden, .ldx = moe->dim, .ldy = moe->width,
+                           .act = act == s->hidden ? SEAM_ACT_GELU : SEAM_ACT_NONE};
     SEAM_TRY(run->kernels->linear(&call));
     if (act != s->hidden)
         SEAM_TRY(run->kernels->gelu((size_t)call.rows * moe->width, s->hidden, act));
-    call = (SeamLinearCall){.w = &moe->down->packed, .rows = call.rows, .x_rows = call.rows, .start = s->start, .x = act, .bias = moe->down_bias->data,
-                            .y = s->y, .ldx = moe->width, .ldy = moe->dim};
+    call = (SeamLinearCall){.w = &moe->down->packed, .rows = call.rows, .x_rows = call.rows, .start = s->start, .x = act,
+                            .bias = moe->down_bias->data, .y = s->y, .ldx = moe->width, .ldy = moe->dim};
     return run->kernels->linear(&call);
 }
 
