@@ -55,7 +55,7 @@ typedef struct {
     int lanes[2]; // columns that there are
 } Columns;
 
-// The number at p, in all bytes of which nothing is known but that they can be read.
+// Four bytes at p, which need not be aligned.
 static inline int32_t word_at(const char *p) {
     int32_t word;
     memcpy(&word, p, sizeof word);
