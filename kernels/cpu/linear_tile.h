@@ -13,11 +13,11 @@
 // As in tile.c a vector of weights serves all rows of a tile and an element of x two vectors, x being read where it lies. All of k runs through one tile, so
 // that sums stay in registers, and the rest of the operation follows while they are in the L1 cache. One and two rows would leave the multipliers waiting for
 // their own results: their tiles take 4 and 2 steps at a time, in sums of their own that are added in the end. Each byte of the weights comes from memory
-// once: strips are the outer loop, and a strip (k 32 columns) stays in a cache while the tiles of the other rows pass. There is no prefetch: by software it cost
-// a fifth to a half of the bandwidth of few rows, where the processor's own reaches 20 GB/s of the 21 that one thread reads in one stream (25 in eight).
+// once: strips are the outer loop, and a strip (k 32 columns) stays in a cache while the tiles of the other rows pass. There is no prefetch: by software it
+// cost a fifth to a half of the bandwidth of few rows, where the processor's own reaches 20 GB/s of the 21 that one thread reads in one stream (25 in eight).
 //
-// GFLOP/s or GOP/s of one thread (Zen 4; from registers it gives 117 in f32, 232 in bf16, 467 in int8), processor time, `check_kernels --bench-packed` on a
-// machine that other programs use too:
+// GFLOP/s or GOP/s of one thread (Zen 4; issue 6 puts its limit from registers at 117 in f32, 232 in bf16, 467 in int8), processor time, `check_kernels
+// --bench-packed` on a machine that other programs use too:
 //   rows x groups    k -> n         gemm, grouped_gemm    f32    bf16    int8    | AVX2: f32    bf16    int8
 //    101 x  1      192 ->  576             107            115     224     421    |       112     110     159
 //    101 x  1      192 ->  192             107            114     214     365    |       112     105     166
@@ -25,9 +25,9 @@
 //      4 x 16      192 ->  192              71            112     205     335    |        97      91     131
 //     16 x 16      192 ->  192              78            118     227     368    |       107      97     147
 //     25 x 16      192 ->  192, gelu        81            104     179     283    |        88      87     113
-//      1 x  4     1280 -> 5120             7.5             10      21      70    | from memory
-//      4 x  4     1280 -> 5120              22             44      98     204    |
-//     16 x  4     1280 -> 5120              46             98     186     310    |
+//      1 x  4     1280 -> 5120             7.5             10      21      70    | weights from memory,
+//      4 x  4     1280 -> 5120              22             44      98     204    | but of int8 (26 MB)
+//     16 x  4     1280 -> 5120              46             98     186     310    | from the L3 cache
 //     64 x  4     1280 -> 5120              79            108     210     383    |
 #pragma once
 
