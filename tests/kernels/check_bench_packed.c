@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // What linear maps and convolutions with packed weights give, in GFLOP/s or GOP/s (2 rows n k a call), beside the f32 products of every call's own packing
-// (gemm, grouped_gemm), at the shapes of the small preset (dim 192) and of the architecture's own size (1280 -> 5120), whose weights come from memory
-// in f32 and bf16 (in int8 four experts are 26 MB, which a large L3 cache holds). One thread, and its processor time, not the clock on the wall: the best of many runs, since other programs only add.
+// (gemm, grouped_gemm), at the shapes of the small preset (dim 192) and of the architecture's own size (1280 -> 5120), whose weights come from memory in f32
+// and bf16 (in int8 four experts are 26 MB, which a large L3 cache holds). One thread, and its processor time, not the clock on the wall: the best of many
+// runs, since other programs only add.
 #include <stdio.h>
 #include <time.h>
 
