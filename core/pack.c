@@ -18,7 +18,8 @@ int32_t seam_tensor_rows(const SeamTensor *t) {
 
 bool seam_tensor_may_narrow(const SeamTensor *t) {
     size_t rows = (size_t)seam_tensor_rows(t);
-    return t->decay && rows >= LEAST && t->size / rows >= LEAST && !strstr(t->name, ".router.") && !g_str_has_prefix(t->name, "tasks.") &&
+    bool weight = t->decay || g_str_has_suffix(t->name, ".table"); // of words, whose rows do not decay
+    return weight && rows >= LEAST && t->size / rows >= LEAST && !strstr(t->name, ".router.") && !g_str_has_prefix(t->name, "tasks.") &&
            !g_str_has_prefix(t->name, "exits.");
 }
 
