@@ -142,9 +142,9 @@ static double right(Toy *t, bool dense) {
 }
 
 // right_at [LOOKS]: the share of right verdicts, looked at LOOKS times on the way.
-static void learn(bool dense, double *right_at) {
+static void learn(int32_t layers, bool dense, double *right_at) {
     Toy t;
-    SeamConfig config = make_config(2);
+    SeamConfig config = make_config(layers);
     double loss = 0;
     toy_open(&t, &config, 2, (size_t)256 << 20);
     for (int step = 0; step < STEPS; step++) {
@@ -166,7 +166,7 @@ static void learn(bool dense, double *right_at) {
         toy_step(&t, step, STEPS, 3e-3);
         if ((step + 1) % (STEPS / LOOKS) == 0) {
             double share = right_at[step / (STEPS / LOOKS)] = right(&t, dense);
-            fprintf(stderr, "%s: step %d: loss %.4f, right %.3f\n", dense ? "all pairs" : "sparse", step + 1, loss, share);
+            fprintf(stderr, "%s: step %d: loss %.4f, right %.3f\n", dense ? "all pairs" : layers == 2 ? "two sparse" : "three sparse", step + 1, loss, share);
             loss = 0;
         }
     }
@@ -176,21 +176,24 @@ static void learn(bool dense, double *right_at) {
 int main(void) {
     Ablation *a = ablation_new("Cross-modal fusion in O(N log N) instead of O(N^2), without loss.");
     time_lengths(a);
-    double steps[LOOKS], sparse[LOOKS], dense[LOOKS];
-    learn(false, sparse);
-    learn(true, dense);
-    ablation_table(a, "Right verdicts where a value must be found in the other modality at any distance (0.69 without a link)", "steps", "sparse", "all pairs",
-                   NULL);
+    double steps[LOOKS], two[LOOKS], three[LOOKS], dense[LOOKS];
+    learn(2, false, two);
+    learn(3, false, three);
+    learn(2, true, dense);
+    ablation_table(a, "Right verdicts where a value must be found in the other modality at any distance (0.69 without a link)", "steps", "two sparse layers",
+                   "three sparse layers", "two over all pairs", NULL);
     for (int i = 0; i < LOOKS; i++) {
         steps[i] = (i + 1) * (STEPS / LOOKS);
-        ablation_row(a, "ddd", steps[i], sparse[i], dense[i]);
+        ablation_row(a, "dddd", steps[i], two[i], three[i], dense[i]);
     }
-    ablation_key(a, "fusion.quality_kept", sparse[LOOKS - 1] / dense[LOOKS - 1]);
+    ablation_key(a, "fusion.quality_kept", three[LOOKS - 1] / dense[LOOKS - 1]);
     ablation_plot(a, "Right verdicts through training", "steps", "share", false);
-    ablation_series(a, "sparse", LOOKS, steps, sparse);
-    ablation_series(a, "all pairs", LOOKS, steps, dense);
+    ablation_series(a, "two sparse layers", LOOKS, steps, two);
+    ablation_series(a, "three sparse layers", LOOKS, steps, three);
+    ablation_series(a, "two over all pairs", LOOKS, steps, dense);
     ablation_finding(a,
-                     "Trained alike, two sparse layers end at %.1f %% right verdicts, two over all pairs at %.1f %%; after a fifth of the steps it was %.1f and %.1f %%.",
-                     100 * sparse[LOOKS - 1], 100 * dense[LOOKS - 1], 100 * sparse[0], 100 * dense[0]);
+                     "Trained alike, two sparse layers end at %.1f %% right verdicts, three at %.1f %%, two over all pairs at %.1f %%; after a fifth of the "
+                     "steps it was %.1f, %.1f and %.1f %%.",
+                     100 * two[LOOKS - 1], 100 * three[LOOKS - 1], 100 * dense[LOOKS - 1], 100 * two[0], 100 * three[0], 100 * dense[0]);
     return ablation_print(a);
 }
