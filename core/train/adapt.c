@@ -415,14 +415,18 @@ bool seam_adapt_calibrate(const SeamAdapt *a, SeamCalibration *c, GError **error
 
 // ---- heads ---------------------------------------------------------------------------------------------------------------------
 
-static const int32_t heads_chunks = 4; // of a model with a memory bank: its tokens are what the bank makes of them
+// Windows of a draw: with a memory bank tokens are what the bank makes of them, so it must have something to remember; no more than are judged.
+static int32_t heads_chunks(const SeamConfig *config) {
+    const int32_t most = config->windows > 0 ? config->windows : 4;
+    return config->bank_slots > 0 ? MIN(most, 4) : 1;
+}
 
 // Heads have few parameters and see few welds: short, with the rates that suit an adapter.
 static SeamRecipe *heads_recipe(const SeamConfig *config, int64_t steps, uint64_t seed, GError **error) {
     g_autofree char *printed = seam_config_print(config);
     g_autofree char *text = g_strdup_printf("{\"name\": \"adapt\", \"config\": %s, \"train\": {\"steps\": %" G_GINT64_FORMAT
                                             ", \"batch\": 8, \"chunks\": %d, \"lr\": 0.0005, \"warmup\": %" G_GINT64_FORMAT ", \"weight_decay\": 0.01}}",
-                                            printed, steps, config->bank_slots > 0 ? heads_chunks : 1, steps / 10);
+                                            printed, steps, heads_chunks(config), steps / 10);
     SeamRecipe *recipe = seam_recipe_parse(text, "adapt", error);
     if (recipe)
         recipe->train.seed = seed;
