@@ -13,7 +13,8 @@
 enum { LEAST = 16 }; // rows and columns below which a matrix is no weight worth narrowing: gates, scores, deltas of low rank
 
 int32_t seam_tensor_rows(const SeamTensor *t) {
-    return t->groups > 0 ? (int32_t)(t->size / (size_t)t->shape[t->rank - 1]) : t->shape[0];
+    bool matrices = t->groups > 0 && t->rank < SEAM_MAX_RANK; // four dimensions has a convolution alone
+    return matrices ? (int32_t)(t->size / (size_t)t->shape[t->rank - 1]) : t->shape[0];
 }
 
 bool seam_tensor_may_narrow(const SeamTensor *t) {
@@ -80,8 +81,8 @@ static void fill(const SeamTensor *t, const SeamKernels *kernels, const SeamPack
 }
 
 static bool pack(SeamTensor *t, const SeamKernels *kernels, GError **error) {
-    int32_t k = t->shape[t->rank - 1];
-    SeamPacked p = {.type = t->type, .groups = t->groups, .n = seam_tensor_rows(t) / t->groups, .k = k};
+    int32_t rows = seam_tensor_rows(t);
+    SeamPacked p = {.type = t->type, .groups = t->groups, .n = rows / t->groups, .k = (int32_t)(t->size / (size_t)rows)};
     size_t bytes = kernels->pack_bytes(p.type, p.groups, p.n, p.k);
     void *block = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
     if (!block) {

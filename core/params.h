@@ -32,9 +32,10 @@ typedef struct {
     float *grad;      // into SeamParams.grad, or NULL in inference
     // How it is kept in a file and multiplied in inference (core/pack.h).
     SeamPackType type; // F32 (a file: F32 or F16) until it is quantised
-    int32_t groups;    // matrices [n, k] of linear maps: 1, or the first of three dimensions; 0: it is used otherwise, and not packed
+    int32_t groups;    // matrices [n, k] of linear maps: 1, or the first of three dimensions; 1 of a convolution [n, kernel, kernel, in], k = kernel^2 in;
+                       // 0: it is used otherwise, and not packed
     float *scale;      // type I8: [seam_tensor_rows] owned, what `data` are whole multiples of; NULL: taken from the largest of each row
-    SeamPacked packed; // for kernels->linear; without data until packed
+    SeamPacked packed; // for kernels->linear or conv_packed; without data until packed
 } SeamTensor;
 
 typedef struct {

@@ -17,13 +17,11 @@
 void seam_conv_block_declare(SeamConvBlock *b, SeamParams *params, const char *prefix,
                              int32_t width) {
     g_autofree char *norm = g_strconcat(prefix, ".norm", NULL),
-                    *weight = g_strconcat(prefix, ".conv.weight", NULL),
-                    *bias = g_strconcat(prefix, ".conv.bias", NULL),
+                    *conv = g_strconcat(prefix, ".conv", NULL),
                     *out = g_strconcat(prefix, ".out", NULL);
     *b = (SeamConvBlock){.width = width};
     seam_norm_declare(&b->norm, params, norm, width);
-    b->weight = seam_params_declare(params, weight, SEAM_INIT_LINEAR, true, width, 3, 3, width);
-    b->bias = seam_params_declare(params, bias, SEAM_INIT_ZERO, false, width, 0, 0, 0);
+    seam_conv_declare(&b->conv, params, conv, 3, width, width);
     seam_linear_declare(&b->out, params, out, width, width, true);
     b->out.weight->init = SEAM_INIT_ZERO;
 }
@@ -45,7 +43,6 @@ static size_t block_rows(int32_t images, int32_t side) {
 
 SeamStatus seam_conv_block_forward(const SeamConvBlock *b, SeamRun *run, int32_t images,
                                    int32_t side, float *x, SeamConvBlockSaved *saved) {
-    const SeamKernels *k = run->kernels;
     SeamConvBlockSaved scratch, *s = saved ? saved : &scratch;
     SeamConv conv = block_conv(b, images, side);
     size_t rows = block_rows(images, side), size = rows * b->width,
@@ -57,8 +54,7 @@ SeamStatus seam_conv_block_forward(const SeamConvBlock *b, SeamRun *run, int32_t
     s->hidden = saved ? SEAM_NEW(run->arena, float, size) : s->pre;
     if (!s->pre || !s->hidden)
         return SEAM_NO_MEMORY;
-    SEAM_TRY(k->conv(&conv, s->norm.h, b->weight->data, b->bias->data, s->pre));
-    SEAM_TRY(k->gelu(size, s->pre, s->hidden));
+    SEAM_TRY(seam_conv_forward_gelu(&b->conv, run, &conv, s->norm.h, s->pre, s->hidden));
     SEAM_TRY(seam_linear_forward_add(&b->out, run, (int32_t)rows, s->hidden, x));
     if (!saved)
         seam_arena_release(run->arena, mark);
@@ -76,8 +72,7 @@ SeamStatus seam_conv_block_backward(const SeamConvBlock *b, SeamRun *run, int32_
         return SEAM_NO_MEMORY;
     SEAM_TRY(seam_linear_backward(&b->out, run, (int32_t)rows, saved->hidden, dx, dp, false));
     SEAM_TRY(k->gelu_backward(size, saved->pre, dp, dp));
-    SEAM_TRY(k->conv_backward_weights(&conv, saved->norm.h, dp, b->weight->grad, b->bias->grad));
-    SEAM_TRY(k->conv_backward_data(&conv, b->weight->data, dp, dh));
+    SEAM_TRY(seam_conv_backward(&b->conv, run, &conv, saved->norm.h, dp, dh));
     SEAM_TRY(seam_norm_open_backward(&b->norm, run, (int32_t)rows, &saved->norm, dh, dx));
     seam_arena_release(run->arena, mark);
     return SEAM_OK;

@@ -5,13 +5,14 @@
 // nor width, and starts as the identity.
 #pragma once
 
+#include "core/layers/conv.h"
 #include "core/layers/linear.h"
 #include "core/layers/norm.h"
 
 typedef struct {
     int32_t width;
     SeamNorm norm;                   // over the channels of each pixel
-    SeamTensor *weight, *bias;       // PREFIX.conv.weight [width, 3, 3, width], .bias [width]
+    SeamConvLayer conv;              // PREFIX.conv [width, 3, 3, width]
     SeamLinear out;                  // [width, width], zero at first
 } SeamConvBlock;
 

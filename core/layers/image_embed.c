@@ -35,11 +35,8 @@ void seam_image_embed_declare(SeamImageEmbed *e, SeamParams *params, const SeamC
     for (int32_t l = 0; l < e->layers; l++) {
         int32_t in = l ? e->width[l - 1] : e->channels;
         e->width[l] = m->image.stem_width[l];
-        snprintf(name, sizeof name, "embed.%s.stem.%d.weight", m->name, l);
-        e->weight[l] =
-            seam_params_declare(params, name, SEAM_INIT_LINEAR, true, e->width[l], 3, 3, in);
-        snprintf(name, sizeof name, "embed.%s.stem.%d.bias", m->name, l);
-        e->bias[l] = seam_params_declare(params, name, SEAM_INIT_ZERO, false, e->width[l], 0, 0, 0);
+        snprintf(name, sizeof name, "embed.%s.stem.%d", m->name, l);
+        seam_conv_declare(&e->stem[l], params, name, 3, in, e->width[l]);
         e->blocks[l] = m->image.blocks[l];
         for (int32_t i = 0; i < e->blocks[l]; i++) {
             snprintf(name, sizeof name, "embed.%s.stem.%d.block.%d", m->name, l, i);
@@ -93,6 +90,13 @@ static SeamStatus blocks_backward(const SeamImageEmbed *e, SeamRun *run, int32_t
     return SEAM_OK;
 }
 
+// Layer l, gelu and all; before: its output before gelu, y where nobody reads it.
+static SeamStatus layer_forward(const SeamImageEmbed *e, const SeamRun *run, int32_t l, const SeamConv *conv, const float *x, float *before, float *y) {
+    if (l + 1 == e->layers)
+        return seam_conv_forward(&e->stem[l], run, conv, x, y);
+    return seam_conv_forward_gelu(&e->stem[l], run, conv, x, before, y);
+}
+
 // The stem in two buffers by turns.
 static SeamStatus stem_forward(const SeamImageEmbed *e, SeamRun *run, int32_t images,
                                const uint8_t *pixels, const float **out) {
@@ -106,9 +110,7 @@ static SeamStatus stem_forward(const SeamImageEmbed *e, SeamRun *run, int32_t im
     for (int32_t l = 0; l < e->layers; l++) {
         SeamConv conv = stem_conv(e, images, l);
         float *y = buffer[(l + 1) & 1];
-        SEAM_TRY(k->conv(&conv, buffer[l & 1], e->weight[l]->data, e->bias[l]->data, y));
-        if (l + 1 < e->layers)
-            SEAM_TRY(k->gelu(level_size(e, images, l + 1), y, y));
+        SEAM_TRY(layer_forward(e, run, l, &conv, buffer[l & 1], y, y));
         SEAM_TRY(blocks_forward(e, run, images, l, y, NULL));
     }
     *out = buffer[e->layers & 1];
@@ -136,14 +138,13 @@ static SeamStatus stem_forward_train(const SeamImageEmbed *e, SeamRun *run, int3
         float *h = SEAM_NEW(run->arena, float, size);
         if (!h)
             return SEAM_NO_MEMORY;
-        SEAM_TRY(k->conv(&conv, x, e->weight[l]->data, e->bias[l]->data, h));
-        x = h;
         if (l + 1 < e->layers) {
             saved->pre[l] = h;
-            if (!(x = SEAM_NEW(run->arena, float, size)))
+            if (!(h = SEAM_NEW(run->arena, float, size)))
                 return SEAM_NO_MEMORY;
-            SEAM_TRY(k->gelu(size, h, x));
         }
+        SEAM_TRY(layer_forward(e, run, l, &conv, x, saved->pre[l], h));
+        x = h;
         SEAM_TRY(blocks_forward(e, run, images, l, x, saved));
         if (e->blocks[l] > 0)
             *kept = seam_arena_mark(run->arena);
@@ -221,12 +222,10 @@ SeamStatus seam_image_embed_backward(const SeamImageEmbed *e, SeamRun *run,
         if (l + 1 == e->layers) // elsewhere before gelu's
             SEAM_TRY(blocks_backward(e, run, l, saved, dh));
         SeamConv conv = stem_conv(e, images, l);
-        SEAM_TRY(k->conv_backward_weights(&conv, saved->input[l], dh, e->weight[l]->grad,
-                                          e->bias[l]->grad));
+        float *da = l > 0 ? buffer[(l - 1) & 1] : NULL;
+        SEAM_TRY(seam_conv_backward(&e->stem[l], run, &conv, saved->input[l], dh, da));
         if (l == 0)
             break;
-        float *da = buffer[(l - 1) & 1];
-        SEAM_TRY(k->conv_backward_data(&conv, e->weight[l]->data, dh, da));
         SEAM_TRY(blocks_backward(e, run, l - 1, saved, da));
         SEAM_TRY(k->gelu_backward(level_size(e, images, l), saved->pre[l - 1], da, da));
         dh = da;

@@ -12,8 +12,7 @@ typedef struct {
     int32_t modality, channels, size, layers, grid, dim;
     int32_t width[SEAM_MAX_STEM];
     float mean[4], inverse_std[4];     // of bytes, 0 .. 255
-    SeamTensor *weight[SEAM_MAX_STEM]; // "embed.NAME.stem.L.weight" [out, 3, 3, in]
-    SeamTensor *bias[SEAM_MAX_STEM];   // "embed.NAME.stem.L.bias" [out]
+    SeamConvLayer stem[SEAM_MAX_STEM]; // "embed.NAME.stem.L" [out, 3, 3, in]
     int32_t blocks[SEAM_MAX_STEM];     // after each layer
     SeamConvBlock block[SEAM_MAX_STEM][SEAM_MAX_BLOCKS]; // "embed.NAME.stem.L.block.I.*"
     SeamTensor *summary;               // "embed.NAME.summary" [dim]

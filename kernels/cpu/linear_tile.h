@@ -52,7 +52,8 @@ enum { STRIP = 2 * LANES };
 
 typedef struct {
     Vec w_scale[2], bias[2];
-    int lanes[2]; // columns that there are
+    int lanes[2];  // columns that there are
+    int stored[2]; // columns that a tile stores: all of a vector where they go aside
 } Columns;
 
 // Four bytes at p, which need not be aligned.
@@ -129,7 +130,7 @@ static inline __attribute__((always_inline)) void tile(const int rows, const int
             if (v + 1 < vectors)
                 vec_store(to + v * LANES, value);
             else
-                vec_store_part(to + v * LANES, c->lanes[v], value);
+                vec_store_part(to + v * LANES, c->stored[v], value);
         }
 }
 
@@ -154,7 +155,7 @@ static inline __attribute__((always_inline)) void finish_as(SeamActivation act, 
                                                             ptrdiff_t ld, float *y, ptrdiff_t ldy) {
     for (int i = 0; i < rows; i++, from += ld, y += ldy)
         for (int v = 0; v < vectors; v++) {
-            Vec value = vec_load_part(from + v * LANES, c->lanes[v]);
+            Vec value = vec_load_part(from + v * LANES, c->stored[v]);
             if (act == SEAM_ACT_GELU)
                 value = vec_gelu(value);
             if (add)
@@ -186,7 +187,8 @@ static Columns columns_at(const SeamLinearPart *p, int32_t column, int vectors) 
     return c;
 }
 
-// Strip by strip, in panels of about equal height. What is not added to y goes there at once.
+// Strip by strip, in panels of about equal height. What is not added to y goes there at once, but from a strip with an activation that is not full: reading
+// back what a masked store has just written costs more than the activation does.
 static void run(const SeamLinearPart *p) {
     _Alignas(64) float aside[ROWS * STRIP];
     ptrdiff_t strip_bytes = (ptrdiff_t)p->segments * p->steps * STRIP * STEP_W;
@@ -194,11 +196,14 @@ static void run(const SeamLinearPart *p) {
     for (int32_t column = 0; column < p->columns; column += STRIP, w += strip_bytes) {
         int vectors = p->columns - column > LANES ? 2 : 1;
         Columns c = columns_at(p, column, vectors);
+        bool is_aside = p->add || (p->act != SEAM_ACT_NONE && c.lanes[vectors - 1] < LANES);
+        for (int v = 0; v < 2; v++)
+            c.stored[v] = is_aside ? LANES : c.lanes[v];
         for (int32_t i = 0, rows; i < p->rows; i += rows) {
             int32_t panels = (p->rows - i + ROWS - 1) / ROWS;
             rows = (p->rows - i + panels - 1) / panels;
-            float *y = p->y + i * p->ldy + column, *to = p->add ? aside : y;
-            ptrdiff_t ld = p->add ? STRIP : p->ldy;
+            float *y = p->y + i * p->ldy + column, *to = is_aside ? aside : y;
+            ptrdiff_t ld = is_aside ? STRIP : p->ldy;
             tiles[rows - 1][vectors - 1](p, p->x + i * p->x_row, p->x_scale + i * p->scale_row, w, p->first ? p->first + column : NULL, &c, to, ld);
             if (p->add || p->act != SEAM_ACT_NONE)
                 finish(p->act, p->add, rows, vectors, &c, to, ld, y, p->ldy);

@@ -112,8 +112,8 @@ static void check_image(int32_t first_blocks, int32_t last_blocks) {
     seam_image_embed_declare(&c.layer, c.f.params, &c.f.config, VIDEO);
     draw(c.f.params, &c.f.random);
     // Channels that lie apart, else a norm over four of them bends within the step of a difference.
-    for (size_t i = 0; first_blocks > 0 && i < c.layer.weight[0]->size; i++)
-        c.layer.weight[0]->data[i] *= 4;
+    for (size_t i = 0; first_blocks > 0 && i < c.layer.stem[0].weight->size; i++)
+        c.layer.stem[0].weight->data[i] *= 4;
     for (size_t i = 0; i < sizeof c.pixels; i++)
         c.pixels[i] = (uint8_t)seam_random_below(&c.f.random, 256);
     fill(&c.f.random, c.weight, G_N_ELEMENTS(c.weight), 1);

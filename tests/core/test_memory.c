@@ -6,6 +6,7 @@
 #include <glib.h>
 #include <string.h>
 
+#include "core/pack.h"
 #include "kernels/pool.h"
 #include "tests/core/differences.h"
 #include "tests/core/small_model.h"
@@ -57,6 +58,7 @@ typedef struct {
 static void setup(Fixture *f) {
     GError *error = NULL;
     SeamConfig config = small_config();
+    config.modality[VIDEO].image.blocks[0] = 1;
     g_strlcpy(config.class_name[0], "good", SEAM_NAME_LENGTH);
     g_strlcpy(config.class_name[1], "porosity", SEAM_NAME_LENGTH);
     config.n_classes = 2;
@@ -223,19 +225,31 @@ static void run_stages(Fixture *f) {
 
 // After the first pass nothing is taken from the system any more. With one thread: of several, a worker takes its scratch memory when it first
 // gets a task of the kind, which may be in any pass.
+static void check_no_allocation(Fixture *f) {
+    run_stages(f);
+    run_stages(f);
+    gint before = g_atomic_int_get(&allocations);
+    for (int32_t i = 0; i < 5; i++)
+        run_stages(f);
+    gint taken = g_atomic_int_get(&allocations) - before;
+    g_assert_cmpint(taken, ==, 0);
+}
+
+// Unpacked, and packed in all types.
 static void test_no_allocation(void) {
     Fixture f;
     setup(&f);
     const SeamKernels *kernels[] = {seam_kernels_ref(), seam_kernels_cpu()};
     for (size_t k = 0; k < G_N_ELEMENTS(kernels); k++) {
         f.run.kernels = kernels[k];
-        run_stages(&f);
-        run_stages(&f);
-        gint before = g_atomic_int_get(&allocations);
-        for (int32_t i = 0; i < 5; i++)
-            run_stages(&f);
-        gint taken = g_atomic_int_get(&allocations) - before;
-        g_assert_cmpint(taken, ==, 0);
+        seam_params_unpack(f.model->params);
+        check_no_allocation(&f);
+        for (int type = SEAM_PACK_F32; type <= SEAM_PACK_I8; type++) {
+            for (guint i = 0; i < f.model->params->tensors->len; i++)
+                ((SeamTensor *)g_ptr_array_index(f.model->params->tensors, i))->type = (SeamPackType)type;
+            g_assert_true(seam_model_pack(f.model, kernels[k], NULL));
+            check_no_allocation(&f);
+        }
     }
     gint before = g_atomic_int_get(&allocations);
     g_free(g_malloc(1));

@@ -35,6 +35,7 @@ static void set_up(Fixture *f, gconstpointer data) {
     f->config.expert_width = f->config.fusion_width = 24;
     f->config.modality[VIDEO].image.stem_width[0] = 16;
     f->config.modality[VIDEO].image.stem_width[1] = WIDE;
+    f->config.modality[VIDEO].image.blocks[0] = f->config.modality[VIDEO].image.blocks[1] = 1;
     g_strlcpy(f->config.class_name[0], "good", SEAM_NAME_LENGTH);
     g_strlcpy(f->config.class_name[1], "bad", SEAM_NAME_LENGTH);
     f->config.n_classes = 2;
@@ -157,6 +158,54 @@ static void test_narrow(Fixture *f, gconstpointer data) {
     }
 }
 
+static SeamTokens run_stem(const Fixture *f, SeamRun *run, SeamImageEmbedSaved *saved) {
+    static const double time[PICTURES] = {0.25, 0.5, 1.5};
+    SeamTokens out;
+    assert_ok(seam_model_embed_images(f->model, run, VIDEO, PICTURES, f->pixels, time, &out, saved));
+    return out;
+}
+
+// Without packed weights the pass of training is that of inference to the last bit; packed in single precision they differ by rounding.
+static void test_stem_f32(Fixture *f, gconstpointer data) {
+    const SeamKernels *const kernels[] = {seam_kernels_ref(), seam_kernels_cpu()};
+    const SeamImageEmbed *embed = &f->model->embed[VIDEO].image;
+    for (size_t i = 0; i < G_N_ELEMENTS(kernels); i++) {
+        SeamRun run = {kernels[i], &f->arena};
+        SeamImageEmbedSaved saved;
+        seam_params_unpack(f->model->params);
+        SeamTokens plain = run_stem(f, &run, NULL), train = run_stem(f, &run, &saved);
+        g_assert_cmpmem(plain.x, (size_t)plain.n * WIDE * sizeof(float), train.x, (size_t)train.n * WIDE * sizeof(float));
+        g_assert_true(seam_model_pack(f->model, kernels[i], NULL));
+        g_assert_nonnull(embed->stem[0].weight->packed.data);
+        g_assert_nonnull(embed->block[1][0].conv.weight->packed.data);
+        SeamTokens packed = run_stem(f, &run, NULL), forward = run_stem(f, &run, &saved);
+        g_assert_cmpfloat(distance(&plain, &packed), <, 1e-5);
+        g_assert_cmpfloat(distance(&packed, &forward), <, 1e-5); // gelu apart from the product
+    }
+}
+
+// Whole numbers against the same weights computed in single precision: the rounding of what goes through the stem alone. The backends agree.
+static void test_stem_i8(Fixture *f, gconstpointer data) {
+    const SeamKernels *const kernels[] = {seam_kernels_ref(), seam_kernels_cpu()};
+    const SeamImageEmbed *embed = &f->model->embed[VIDEO].image;
+    SeamTensor *const weight[] = {embed->stem[1].weight, embed->block[0][0].conv.weight, embed->block[1][0].conv.weight};
+    SeamTokens packed[G_N_ELEMENTS(kernels)];
+    for (size_t i = 0; i < G_N_ELEMENTS(weight); i++) {
+        g_assert_true(seam_tensor_may_narrow(weight[i]));
+        weight[i]->type = SEAM_PACK_I8;
+        seam_tensor_round(weight[i]);
+    }
+    SeamTokens whole = run_stem(f, &f->run, NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(kernels); i++) {
+        SeamRun run = {kernels[i], &f->arena};
+        g_assert_true(seam_model_pack(f->model, kernels[i], NULL));
+        packed[i] = run_stem(f, &run, NULL);
+        g_assert_cmpfloat(distance(&whole, &packed[i]), <, 0.02);
+        g_assert_cmpfloat(distance(&whole, &packed[i]), >, 1e-5); // truly in whole numbers
+    }
+    g_assert_cmpfloat(distance(&packed[0], &packed[1]), <, 0.01); // a number at the middle between two may fall either way
+}
+
 // What is written is what ran, to the last bit; and small.
 static void test_bundle(Fixture *f, gconstpointer data) {
     GError *error = NULL;
@@ -204,6 +253,11 @@ static void test_shared(Fixture *f, gconstpointer data) {
     g_assert_cmpint(up->packed.groups, ==, f->config.experts);
     g_assert_cmpint(up->packed.n, ==, f->config.expert_width);
     g_assert_cmpint(up->packed.k, ==, WIDE);
+    const SeamTensor *conv = a->embed[VIDEO].image.stem[1].weight;
+    g_assert_null(conv->data);
+    g_assert_cmpint(conv->packed.groups, ==, 1);
+    g_assert_cmpint(conv->packed.n, ==, WIDE);
+    g_assert_cmpint(conv->packed.k, ==, 9 * 16);
     g_assert_cmpuint(a->params->size, <, f->model->params->size / 2);
     g_assert_cmpfloat(a->encoder[1].moe.up_bias->data[1], ==, f->model->encoder[1].moe.up_bias->data[1]);
     seam_model_release(other);
@@ -277,6 +331,8 @@ int main(int argc, char **argv) {
     g_test_add("/pack/zero-row", Fixture, NULL, set_up, test_zero_row, tear_down);
     g_test_add("/pack/f32", Fixture, NULL, set_up, test_packed_f32, tear_down);
     g_test_add("/pack/narrow", Fixture, NULL, set_up, test_narrow, tear_down);
+    g_test_add("/pack/stem-f32", Fixture, NULL, set_up, test_stem_f32, tear_down);
+    g_test_add("/pack/stem-i8", Fixture, NULL, set_up, test_stem_i8, tear_down);
     g_test_add("/pack/bundle", Fixture, NULL, set_up, test_bundle, tear_down);
     g_test_add("/pack/shared", Fixture, NULL, set_up, test_shared, tear_down);
     g_test_add("/pack/training", Fixture, NULL, set_up, test_training, tear_down);

@@ -38,7 +38,8 @@ typedef struct {
     const Shape *shape;
     const SeamConv *conv; // instead of shape
     const SeamKernels *k;
-    float *x, *w, *y;
+    float *x, *w, *bias, *y;
+    size_t outputs;
     int32_t start[most_groups + 1];
     int type; // SeamPackType, or TYPES: gemm of today
     void *data;
@@ -47,11 +48,13 @@ typedef struct {
 static void run_conv(const Bench *b) {
     const SeamConv *c = b->conv;
     SeamPacked packed = {.type = (SeamPackType)b->type, .groups = 1, .n = c->out, .k = c->kernel * c->kernel * c->in, .data = b->data};
-    SeamConvCall call = {.c = *c, .w = &packed, .x = b->x, .y = b->y};
-    if (b->type < TYPES)
+    SeamConvCall call = {.c = *c, .w = &packed, .x = b->x, .bias = b->bias, .y = b->y, .act = SEAM_ACT_GELU};
+    if (b->type < TYPES) {
         CHECK_OK(b->k->conv_packed(&call));
-    else
-        CHECK_OK(b->k->conv(c, b->x, b->w, NULL, b->y));
+        return;
+    }
+    CHECK_OK(b->k->conv(c, b->x, b->w, b->bias, b->y));
+    CHECK_OK(b->k->gelu(b->outputs, b->y, b->y));
 }
 
 static void run_once(const Bench *b) {
@@ -107,7 +110,9 @@ static void bench_types(Bench b, size_t rows, int32_t groups, int32_t n, int32_t
     b.k = seam_kernels_cpu();
     b.x = numbers(x_size, 7919);
     b.w = numbers((size_t)groups * n * k, 6007);
-    b.y = g_new0(float, rows * n);
+    b.outputs = rows * (size_t)n;
+    b.y = g_new0(float, b.outputs);
+    b.bias = numbers((size_t)n, 6007);
     for (int i = 0; i <= TYPES; i++) {
         b.type = (i + TYPES) % (TYPES + 1);
         b.data = b.type < TYPES ? g_aligned_alloc0(1, b.k->pack_bytes((SeamPackType)b.type, groups, n, k), 64) : NULL;
@@ -120,6 +125,7 @@ static void bench_types(Bench b, size_t rows, int32_t groups, int32_t n, int32_t
     putchar('\n');
     g_free(b.x);
     g_free(b.y);
+    g_free(b.bias);
     g_free(b.w);
 }
 
@@ -142,7 +148,7 @@ int check_bench_packed(void) {
     printf("GFLOP/s or GOP/s (and a call)  %-20s %-20s %-20s %-20s\nrows x groups, k -> n\n", "f32 of today", "packed f32", "packed bf16", "packed i8");
     for (size_t i = 0; i < G_N_ELEMENTS(shapes); i++)
         bench_linear(&shapes[i]);
-    printf("convolution, kernel 3\n");
+    printf("convolution, kernel 3, with a bias and a gelu, as stems have them\n");
     for (size_t i = 0; i < G_N_ELEMENTS(convs); i++)
         bench_conv(&convs[i]);
     return 0;

@@ -18,7 +18,7 @@ typedef struct {
 
 static void set_up(Fixture *f, gconstpointer data)
 {
-    f->bundle = test_bundle_new(1, TEST_BUNDLE_PLAIN);
+    f->bundle = test_bundle_new(1, (TestBundleFlags)GPOINTER_TO_INT(data));
     f->model = test_model(f->bundle);
 }
 
@@ -139,6 +139,13 @@ static void test_formats(Fixture *f, gconstpointer data)
         check_format(f, i, "photo", TEST_PHOTO);
         check_format(f, i, NULL, TEST_VIDEO); // the first one
     }
+}
+
+// The stem in whole numbers, as core computes it.
+static void test_quantised(Fixture *f, gconstpointer data)
+{
+    g_assert_cmpint(f->model->embed[TEST_VIDEO].image.stem[1].weight->packed.type, ==, SEAM_PACK_I8);
+    test_formats(f, data);
 }
 
 // Rows further apart than caps alone would say, as cameras deliver them.
@@ -373,6 +380,7 @@ int main(int argc, char **argv)
     test_init(&argc, &argv);
 #define ADD(name, function) g_test_add("/videoembed/" name, Fixture, NULL, set_up, function, tear_down)
     ADD("formats", test_formats);
+    g_test_add("/videoembed/quantised", Fixture, GINT_TO_POINTER(TEST_BUNDLE_I8), set_up, test_quantised, tear_down);
     ADD("strides", test_strides);
     ADD("memory", test_memory);
     ADD("caps-change", test_caps_change);
