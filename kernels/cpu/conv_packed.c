@@ -8,14 +8,17 @@
 // a run does not end with a step (one or three channels) the patches of one output row are copied together. Strips of weights are the outer loop, so that one
 // serves the whole band from the L1 cache. Cuts depend on shapes and lanes alone: deterministic. It owns nothing but scratch.
 //
-// us a picture on one thread, kernel 3 (Zen 4, processor time, `check_kernels --bench-packed`), conv being oneDNN's f32:
-//   160 x 160 x  1 ->  24, stride 2    conv  43    f32  45    bf16  46    int8  46    columns filled up from 24 to 32, 9 products each: conv is as good
-//    80 x  80 x 24 ->  48, stride 2         288        305         159          92
-//    40 x  40 x 48 ->  96, stride 2         286        296         150          82
-//    20 x  20 x 96 -> 192, stride 2         301        290         147          77
-//    80 x  80 x 24 ->  24, stride 1         752        785         398         217
-//    40 x  40 x 48 ->  48, stride 1         554        578         294         153
-//    20 x  20 x 96 ->  96, stride 1         546        573         289         148
+// us a picture on one thread, kernel 3, with a bias and a gelu as stems have them (Zen 4, processor time, `check_kernels --bench-packed`); conv is oneDNN's in
+// f32, its weights put in order in each call and the gelu by itself:
+//   160 x 160 x  1 ->  24, stride 2    conv 117    f32 105    bf16 109    int8 109    one column strip, filled up from 24 to 32; gelu is half of it
+//   192 x 192 x  3 ->  24, stride 2         257        255         225         185
+//    80 x  80 x 24 ->  48, stride 2         332        354         199         132
+//    40 x  40 x 48 ->  96, stride 2         313        325         173         100
+//    20 x  20 x 96 -> 192, stride 2         321        311         164          90
+//    80 x  80 x 24 ->  24, stride 1         829        875         470         283
+//    40 x  40 x 48 ->  48, stride 1         589        609         327         189
+//    20 x  20 x 96 ->  96, stride 1         572        593         306         166
+// In f32 both ways are a tenth apart at most and a whole stem is as fast, so that there is no choice between them by shape.
 #include <string.h>
 
 #include "kernels/cpu/linear.h"

@@ -175,6 +175,15 @@ static void finish(SeamActivation act, bool add, int rows, int vectors, const Co
         finish_as(SEAM_ACT_NONE, false, rows, vectors, c, from, ld, y, ldy);
 }
 
+// y = act(y) of rows without gaps, as one row: a strip that is not full leaves no lanes idle.
+static void finish_whole(const SeamLinearPart *p) {
+    int64_t n = (int64_t)p->rows * p->columns, i = 0;
+    for (; i + LANES <= n; i += LANES)
+        vec_store(p->y + i, vec_gelu(vec_load(p->y + i)));
+    if (i < n)
+        vec_store_part(p->y + i, (int)(n - i), vec_gelu(vec_load_part(p->y + i, (int)(n - i))));
+}
+
 // ---- the rectangle ----------------------------------------------------------------------------
 
 static Columns columns_at(const SeamLinearPart *p, int32_t column, int vectors) {
@@ -187,16 +196,17 @@ static Columns columns_at(const SeamLinearPart *p, int32_t column, int vectors) 
     return c;
 }
 
-// Strip by strip, in panels of about equal height. What is not added to y goes there at once, but from a strip with an activation that is not full: reading
-// back what a masked store has just written costs more than the activation does.
+// Strip by strip, in panels of about equal height. What is not added to y goes there at once, but where an activation follows on a strip that is not full:
+// reading back what a masked store has just written costs more than the activation does.
 static void run(const SeamLinearPart *p) {
     _Alignas(64) float aside[ROWS * STRIP];
     ptrdiff_t strip_bytes = (ptrdiff_t)p->segments * p->steps * STRIP * STEP_W;
+    bool is_whole = p->act == SEAM_ACT_GELU && !p->add && p->columns < STRIP && p->ldy == p->columns;
     const char *w = p->w;
     for (int32_t column = 0; column < p->columns; column += STRIP, w += strip_bytes) {
         int vectors = p->columns - column > LANES ? 2 : 1;
         Columns c = columns_at(p, column, vectors);
-        bool is_aside = p->add || (p->act != SEAM_ACT_NONE && c.lanes[vectors - 1] < LANES);
+        bool is_aside = p->add || (p->act != SEAM_ACT_NONE && !is_whole && c.lanes[vectors - 1] < LANES);
         for (int v = 0; v < 2; v++)
             c.stored[v] = is_aside ? LANES : c.lanes[v];
         for (int32_t i = 0, rows; i < p->rows; i += rows) {
@@ -205,8 +215,10 @@ static void run(const SeamLinearPart *p) {
             float *y = p->y + i * p->ldy + column, *to = is_aside ? aside : y;
             ptrdiff_t ld = is_aside ? STRIP : p->ldy;
             tiles[rows - 1][vectors - 1](p, p->x + i * p->x_row, p->x_scale + i * p->scale_row, w, p->first ? p->first + column : NULL, &c, to, ld);
-            if (p->add || p->act != SEAM_ACT_NONE)
+            if (p->add || (p->act != SEAM_ACT_NONE && !is_whole))
                 finish(p->act, p->add, rows, vectors, &c, to, ld, y, p->ldy);
         }
     }
+    if (is_whole)
+        finish_whole(p);
 }

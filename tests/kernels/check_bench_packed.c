@@ -24,8 +24,9 @@ static const Shape shapes[] = {
     {32, 4, 5120, 1280, SEAM_ACT_NONE}, {64, 4, 5120, 1280, SEAM_ACT_NONE},
 };
 
-static const SeamConv convs[] = { // the levels of the image embedding at 160 x 160, and their blocks
+static const SeamConv convs[] = { // the levels of the image embedding at 160 x 160, a first one of colours, and blocks
     {.batch = 1, .h = 160, .w = 160, .in = 1, .out = 24, .kernel = 3, .stride = 2, .pad = 1},
+    {.batch = 1, .h = 192, .w = 192, .in = 3, .out = 24, .kernel = 3, .stride = 2, .pad = 1},
     {.batch = 1, .h = 80, .w = 80, .in = 24, .out = 48, .kernel = 3, .stride = 2, .pad = 1},
     {.batch = 1, .h = 40, .w = 40, .in = 48, .out = 96, .kernel = 3, .stride = 2, .pad = 1},
     {.batch = 1, .h = 20, .w = 20, .in = 96, .out = 192, .kernel = 3, .stride = 2, .pad = 1},
