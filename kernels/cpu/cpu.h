@@ -15,23 +15,21 @@
 #include "kernels/pool.h"
 
 // Instruction set: each file of kernels writes its operations over those of *k.
-#define SEAM_FILLS(isa)                                                                                                                    \
-    void seam_fill_gemm_##isa(SeamKernels *k);                                                                                             \
-    void seam_fill_conv_##isa(SeamKernels *k);                                                                                             \
-    void seam_fill_attention_##isa(SeamKernels *k);                                                                                        \
-    void seam_fill_attention_backward_##isa(SeamKernels *k);                                                                               \
-    void seam_fill_scan_##isa(SeamKernels *k);                                                                                             \
-    void seam_fill_scan_backward_##isa(SeamKernels *k);                                                                                    \
-    void seam_fill_norm_##isa(SeamKernels *k);                                                                                             \
-    void seam_fill_activation_##isa(SeamKernels *k);                                                                                       \
-    void seam_fill_route_##isa(SeamKernels *k);                                                                                            \
-    void seam_fill_gather_##isa(SeamKernels *k);                                                                                           \
-    void seam_fill_segment_##isa(SeamKernels *k);                                                                                          \
-    void seam_fill_embed_##isa(SeamKernels *k);                                                                                            \
-    void seam_fill_optimise_##isa(SeamKernels *k);                                                                                         \
-    void seam_fill_convert_##isa(SeamKernels *k);
-SEAM_FILLS(avx512)
-SEAM_FILLS(avx2)
+typedef void (*SeamFill)(SeamKernels *k);
+#define SEAM_FILES(X, isa)                                                                                                                 \
+    X(gemm, isa) X(conv, isa) X(attention, isa) X(attention_backward, isa) X(scan, isa) X(scan_backward, isa) X(norm, isa)                 \
+    X(activation, isa) X(route, isa) X(gather, isa) X(segment, isa) X(embed, isa) X(optimise, isa) X(convert, isa)
+#define SEAM_DECLARE_FILL(file, isa) void seam_fill_##file##_##isa(SeamKernels *k);
+#define SEAM_NAME_FILL(file, isa) seam_fill_##file##_##isa,
+#define SEAM_FILLS_OF(isa) {SEAM_FILES(SEAM_NAME_FILL, isa)}
+SEAM_FILES(SEAM_DECLARE_FILL, avx512)
+SEAM_FILES(SEAM_DECLARE_FILL, avx2)
+SEAM_FILES(SEAM_DECLARE_FILL, neon)
+
+static inline void seam_fill_all(const SeamFill *fills, size_t n, SeamKernels *k) {
+    for (size_t i = 0; i < n; i++)
+        fills[i](k);
+}
 
 #define SEAM_JOIN_(name, isa) name##_##isa
 #define SEAM_JOIN(name, isa) SEAM_JOIN_(name, isa)

@@ -48,9 +48,9 @@ typedef struct {
     void (*run)(const SeamLinearPart *part);
 } SeamLinearKind;
 
-extern const SeamLinearKind seam_linear_f32_avx2, seam_linear_f32_avx512;
-extern const SeamLinearKind seam_linear_bf16_avx2, seam_linear_bf16_avx512, seam_linear_bf16_avx512bf16;
-extern const SeamLinearKind seam_linear_i8_avx2, seam_linear_i8_avx512, seam_linear_i8_avx512vnni;
+extern const SeamLinearKind seam_linear_f32_avx2, seam_linear_f32_avx512, seam_linear_f32_neon;
+extern const SeamLinearKind seam_linear_bf16_avx2, seam_linear_bf16_avx512, seam_linear_bf16_avx512bf16, seam_linear_bf16_neon;
+extern const SeamLinearKind seam_linear_i8_avx2, seam_linear_i8_avx512, seam_linear_i8_avx512vnni, seam_linear_i8_neon, seam_linear_i8_dotprod;
 
 // A block of packed weights: [groups] matrices of group_bytes each; then, of int8, their scales and what sums begin with, [groups, padded] each.
 typedef struct {

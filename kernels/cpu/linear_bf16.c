@@ -8,7 +8,7 @@
 #if defined(__AVX512BF16__)
 enum { ROWS = 14, STEP_X = 4 };
 #define ALL_ROWS ROWS_1_14
-#elif defined(__AVX512F__)
+#elif VEC_REGISTERS == 32
 enum { ROWS = 12, STEP_X = 8 };
 #define ALL_ROWS ROWS_1_12
 #else
@@ -38,13 +38,8 @@ static inline Left left_load(const char *p) {
 }
 
 static inline Right right_load(const char *p) {
-#ifdef __AVX512F__
-    VecInt both = _mm512_loadu_si512(p);
-    return (Right){_mm512_castsi512_ps(_mm512_slli_epi32(both, 16)), _mm512_castsi512_ps(_mm512_and_si512(both, _mm512_set1_epi32(-65536)))};
-#else
-    VecInt both = _mm256_loadu_si256((const __m256i *)(const void *)p);
-    return (Right){_mm256_castsi256_ps(_mm256_slli_epi32(both, 16)), _mm256_castsi256_ps(_mm256_and_si256(both, _mm256_set1_epi32(-65536)))};
-#endif
+    VecInt both = vec_int_load(p);
+    return (Right){(Vec)(both << 16), (Vec)(both & -65536)};
 }
 
 static inline Vec product(Vec sum, Left left, Right right) {
@@ -57,31 +52,20 @@ static inline Vec product(Vec sum, Left left, Right right) {
 // ---- rounding ---------------------------------------------------------------------------------
 
 #ifndef __AVX512BF16__
+typedef uint32_t Bits __attribute__((vector_size(sizeof(Vec))));
+
 // To the nearest bfloat16, even ones first, still as floats; a NaN keeps its upper half and becomes a quiet one.
 static inline VecInt rounded(Vec x) {
-#ifdef __AVX512F__
-    VecInt bits = _mm512_castps_si512(x), odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-    VecInt near = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
-    near = _mm512_mask_or_epi32(near, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), bits, _mm512_set1_epi32(0x400000));
-    return _mm512_and_si512(near, _mm512_set1_epi32(-65536));
-#else
-    VecInt bits = _mm256_castps_si256(x), odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
-    VecInt near = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
-    VecInt nan = _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
-    near = _mm256_blendv_epi8(near, _mm256_or_si256(bits, _mm256_set1_epi32(0x400000)), nan);
-    return _mm256_and_si256(near, _mm256_set1_epi32(-65536));
-#endif
+    Bits bits = (Bits)x, near = bits + ((bits >> 16 & 1) + 0x7fff), nan = (Bits)(x != x);
+    return (VecInt)(((nan & (bits | 0x400000)) | (~nan & near)) & 0xffff0000);
 }
 #endif
 
 static inline void store_halves(uint16_t *to, Vec x) {
-#if defined(__AVX512BF16__)
+#ifdef __AVX512BF16__
     _mm256_storeu_si256((__m256i *)(void *)to, (__m256i)_mm512_cvtneps_pbh(x));
-#elif defined(__AVX512F__)
-    _mm256_storeu_si256((__m256i *)(void *)to, _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded(x), 16)));
 #else
-    VecInt upper = _mm256_srli_epi32(rounded(x), 16);
-    _mm_storeu_si128((__m128i *)(void *)to, _mm_packus_epi32(_mm256_castsi256_si128(upper), _mm256_extracti128_si256(upper, 1)));
+    vec_store_words(to, rounded(x) >> 16);
 #endif
 }
 
@@ -98,8 +82,7 @@ enum { X_BYTES = sizeof(uint16_t), SPEED = 2 };
 enum { X_BYTES = sizeof(float), SPEED = 1 };
 static void prepare(int32_t k, SeamRounding r, const float *from, void *to) {
     for (int32_t i = 0; i < k; i += LANES) {
-        VecInt x = rounded(vec_load_part(from + i, seam_min(LANES, k - i)));
-        memcpy((float *)to + i, &x, sizeof x);
+        vec_int_store((float *)to + i, rounded(vec_load_part(from + i, seam_min(LANES, k - i))));
     }
 }
 #endif

@@ -4,7 +4,7 @@
 // other, or in 2 or 4 interleaved sums with 2 rows or 1. NaN passes through. It owns nothing; see linear_tile.h.
 #include "kernels/cpu/vec.h"
 
-#ifdef __AVX512F__
+#if VEC_REGISTERS == 32
 enum { ROWS = 14 };
 #define ALL_ROWS ROWS_1_14
 #else

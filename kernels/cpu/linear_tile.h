@@ -39,11 +39,7 @@
 enum { STRIP = 2 * LANES };
 
 // Ends the life of a loop's sums, so that what the compiler needs registers for after the loop does not push the sums out of them within.
-#ifdef __AVX512F__
-#define IN_REGISTER(sum) __asm__("" : "+v"(sum))
-#else
-#define IN_REGISTER(sum) __asm__("" : "+x"(sum))
-#endif
+#define IN_REGISTER(sum) __asm__("" : "+" VEC_IN_REGISTER(sum))
 
 #define ROWS_1_5(X) X(1) X(2) X(3) X(4) X(5)
 #define ROWS_1_6(X) ROWS_1_5(X) X(6)

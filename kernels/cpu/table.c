@@ -1,24 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// The choice of implementations on this machine: ref first, then all that the best instruction set of the processor offers (AVX-512 F, BW, DQ, VL; else AVX2,
-// FMA, F16C), which hands to oneDNN what that does faster; products with packed weights use VNNI and BF16 beside AVX-512 where the processor has them, each by
-// itself (the level avx512dot). SEAM_CPU=ref|avx2|avx512|avx512dot lowers the choice, never raises it. It owns the table and the list of what was chosen; both
-// are built once.
+// The choice of implementations on this machine: ref first, then all that the best level of the processor offers (isa.h), which hands to oneDNN what that does
+// faster. SEAM_CPU in the environment, one of the levels' names, lowers the choice, never raises it. It owns the table and the list of what was chosen; both are
+// built once.
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#ifdef __x86_64__
-#include <cpuid.h>
-#endif
-
-#include "kernels/cpu/cpu.h"
-#include "kernels/cpu/linear.h"
-#include "kernels/cpu/onednn.h"
-
-typedef enum { ISA_REF, ISA_AVX2, ISA_AVX512, ISA_AVX512_DOT } Isa;
-
-static const char *const isa_name[] = {"ref", "avx2", "avx512", "avx512dot"};
+#include "kernels/cpu/isa.h"
 
 typedef void (*SlotFunction)(void);
 static const struct {
@@ -39,98 +28,39 @@ enum { N_SLOTS = sizeof slots / sizeof slots[0] };
 _Static_assert(sizeof(SeamKernels) == offsetof(SeamKernels, gemm) + N_SLOTS * sizeof(SlotFunction), "an operation is missing in slots");
 
 static SeamKernels table;
-enum { N_TYPES = SEAM_PACK_I8 + 1 };
-static SeamKernelChoice choices[N_SLOTS + N_TYPES];
+static SeamKernelChoice choices[N_SLOTS + SEAM_ISA_TYPES];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static const char *type_name[N_TYPES];
-
-#ifdef __x86_64__
-// Not every compiler's __builtin_cpu_supports knows the name.
-static bool has_f16c(void) {
-    unsigned eax, ebx, ecx, edx;
-    return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C);
-}
-
-static Isa machine_isa(void) {
-    __builtin_cpu_init();
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !has_f16c())
-        return ISA_REF;
-    bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-                __builtin_cpu_supports("avx512vl");
-    bool dot = __builtin_cpu_supports("avx512vnni") || __builtin_cpu_supports("avx512bf16");
-    return wide && dot ? ISA_AVX512_DOT : wide ? ISA_AVX512 : ISA_AVX2;
-}
-
-typedef void (*Fill)(SeamKernels *k);
-#define FILLS(isa)                                                                                                                          \
-    {                                                                                                                                       \
-        seam_fill_gemm_##isa, seam_fill_conv_##isa, seam_fill_attention_##isa, seam_fill_attention_backward_##isa, seam_fill_scan_##isa,    \
-            seam_fill_scan_backward_##isa, seam_fill_norm_##isa,                                                                            \
-            seam_fill_activation_##isa, seam_fill_route_##isa, seam_fill_gather_##isa, seam_fill_segment_##isa, seam_fill_embed_##isa,      \
-            seam_fill_optimise_##isa, seam_fill_convert_##isa                                                                               \
-    }
-
-static void choose_types(Isa isa, const SeamLinearKind *chosen[N_TYPES]) {
-    bool wide = isa >= ISA_AVX512, dot = isa >= ISA_AVX512_DOT;
-    chosen[SEAM_PACK_F32] = wide ? &seam_linear_f32_avx512 : &seam_linear_f32_avx2;
-    chosen[SEAM_PACK_BF16] = wide ? &seam_linear_bf16_avx512 : &seam_linear_bf16_avx2;
-    chosen[SEAM_PACK_I8] = wide ? &seam_linear_i8_avx512 : &seam_linear_i8_avx2;
-    if (dot && __builtin_cpu_supports("avx512bf16"))
-        chosen[SEAM_PACK_BF16] = &seam_linear_bf16_avx512bf16;
-    if (dot && __builtin_cpu_supports("avx512vnni"))
-        chosen[SEAM_PACK_I8] = &seam_linear_i8_avx512vnni;
-}
-
-// Returns whether oneDNN is asked first.
-static bool fill(Isa isa) {
-    static const Fill avx2[] = FILLS(avx2), avx512[] = FILLS(avx512);
-    const SeamLinearKind *types[N_TYPES];
-    if (isa == ISA_REF)
-        return false;
-    for (size_t i = 0; i < sizeof avx2 / sizeof avx2[0]; i++)
-        (isa >= ISA_AVX512 ? avx512 : avx2)[i](&table);
-    choose_types(isa, types);
-    seam_fill_linear(&table, types);
-    seam_fill_conv_packed(&table);
-    for (int i = 0; i < N_TYPES; i++)
-        type_name[i] = types[i]->name;
-    return seam_onednn_init(isa >= ISA_AVX512);
-}
-#else
-static Isa machine_isa(void) {
-    return ISA_REF;
-}
-
-static bool fill(Isa isa) {
-    return false;
-}
-#endif
-
-static Isa chosen_isa(void) {
-    Isa best = machine_isa();
+static int chosen_level(void) {
+    int best = seam_isa_best();
     const char *wish = getenv("SEAM_CPU");
-    for (Isa isa = ISA_REF; wish && isa < best; isa++)
-        if (strcmp(wish, isa_name[isa]) == 0)
-            return isa;
+    for (int level = 0; wish && level < best; level++)
+        if (strcmp(wish, seam_isa_level(level)) == 0)
+            return level;
     return best;
 }
 
 static void build(void) {
-    static const char *const types[N_TYPES] = {"linear.f32", "linear.bf16", "linear.i8"};
+    static const char *const types[SEAM_ISA_TYPES] = {"linear.f32", "linear.bf16", "linear.i8"};
     const SeamKernels *ref = seam_kernels_ref();
-    Isa isa = chosen_isa();
+    const char *none = seam_isa_level(0);
+    int level = chosen_level();
+    SeamIsa isa = {.name = none};
     table = *ref;
     table.backend = "cpu";
-    bool onednn = fill(isa);
+    if (level > 0) {
+        isa = seam_isa_fill(level, &table);
+        seam_fill_linear(&table, isa.types);
+        seam_fill_conv_packed(&table);
+    }
     for (int i = 0; i < N_SLOTS; i++) {
         const char *mine = (const char *)&table + slots[i].offset, *plain = (const char *)ref + slots[i].offset;
         bool same = memcmp(mine, plain, sizeof(SlotFunction)) == 0;
         bool conv = slots[i].offset >= offsetof(SeamKernels, conv) && slots[i].offset <= offsetof(SeamKernels, conv_backward_weights);
-        choices[i] = (SeamKernelChoice){slots[i].name, same ? isa_name[ISA_REF] : onednn && conv ? "onednn" : isa_name[seam_min(isa, ISA_AVX512)]};
+        choices[i] = (SeamKernelChoice){slots[i].name, same ? none : isa.onednn && conv ? "onednn" : isa.name};
     }
-    for (int i = 0; i < N_TYPES; i++)
-        choices[N_SLOTS + i] = (SeamKernelChoice){types[i], type_name[i] ? type_name[i] : isa_name[ISA_REF]};
+    for (int i = 0; i < SEAM_ISA_TYPES; i++)
+        choices[N_SLOTS + i] = (SeamKernelChoice){types[i], isa.types[i] ? isa.types[i]->name : none};
 }
 
 const SeamKernels *seam_kernels_cpu(void) {
@@ -140,6 +70,6 @@ const SeamKernels *seam_kernels_cpu(void) {
 
 const SeamKernelChoice *seam_kernels_cpu_choices(size_t *count) {
     pthread_once(&once, build);
-    *count = N_SLOTS + N_TYPES;
+    *count = N_SLOTS + SEAM_ISA_TYPES;
     return choices;
 }

@@ -8,7 +8,7 @@
 // Against ref: about sqrt(k) roundings of 2^-24 of sum |a b|.
 //
 // Bound by multiplication: 2 m n k operations against 4 (m k + k n + 2 m n) bytes. A tile keeps ROWS x 2 vectors of c in registers:
-// 28 of 32 with AVX-512, 12 of 16 with AVX2; an element of a is used twice, a vector of b ROWS times. On Zen 4 (one 512-bit product a
+// 28 of 32 with AVX-512 and NEON, 12 of 16 with AVX2; an element of a is used twice, a vector of b ROWS times. On Zen 4 (one 512-bit product a
 // clock) that leaves the load ports half free, so a is read where it lies and only b is packed.
 #include "kernels/cpu/tile.h"
 
@@ -16,7 +16,7 @@
 
 #include "kernels/cpu/vec.h"
 
-#ifdef __AVX512F__
+#if VEC_REGISTERS == 32
 enum { ROWS = 14 };
 #define ALL_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
 #else
@@ -142,7 +142,7 @@ void seam_tile_packed(int32_t m, int32_t n, int32_t k, SeamMatrix a, const float
 
 // Four rows of b at most against `rows` of a, along k: sum4[i] holds the products of row i. Each row of b is read once, none packed.
 static inline __attribute__((always_inline)) void dot_tile(const int rows, int32_t k, const float *a, ptrdiff_t a_row,
-                                                           const float *const right[4], __m128 sum4[DOT_ROWS]) {
+                                                           const float *const right[4], VecFour sum4[DOT_ROWS]) {
     Vec sum[DOT_ROWS][4];
 #pragma GCC unroll 4
     for (int i = 0; i < rows; i++)
@@ -167,7 +167,7 @@ static void dots(int32_t m, int32_t n, int32_t k, const float *a, ptrdiff_t a_ro
                  ptrdiff_t c_row, ptrdiff_t c_col) {
     for (int32_t j = 0; j < n; j += 4) {
         const float *right[4];
-        __m128 sum4[DOT_ROWS];
+        VecFour sum4[DOT_ROWS];
         float four[4];
         int columns = seam_min(4, n - j);
         for (int i = 0; i < 4; i++)
@@ -179,7 +179,7 @@ static void dots(int32_t m, int32_t n, int32_t k, const float *a, ptrdiff_t a_ro
         default: dot_tile(4, k, a, a_row, right, sum4); break;
         }
         for (int32_t i = 0; i < m; i++) {
-            _mm_storeu_ps(four, sum4[i]);
+            vec_store4(four, 4, sum4[i]);
             for (int t = 0; t < columns; t++) {
                 float *to = c + i * c_row + (j + t) * c_col;
                 *to = add ? *to + four[t] : four[t];

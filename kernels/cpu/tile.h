@@ -4,6 +4,7 @@
 #pragma once
 
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/vec.h"
 
 #define seam_tile_product SEAM_OF_ISA(seam_tile_product)
 #define seam_tile_pack SEAM_OF_ISA(seam_tile_pack)
@@ -11,12 +12,7 @@
 
 // The columns of a strip of B in tile order, and the depth of a block: a strip of a block (24 KiB) stays in the L1 cache, and 192 is
 // the usual width of the model, which then needs no second pass over C.
-#ifdef __AVX512F__
-enum { SEAM_STRIP = 32 };
-#else
-enum { SEAM_STRIP = 16 };
-#endif
-enum { SEAM_DEPTH = 192 };
+enum { SEAM_STRIP = 2 * LANES, SEAM_DEPTH = 192 };
 
 // A matrix by its strides: element (i, j) is data[i * row + j * col].
 typedef struct {

@@ -1,17 +1,24 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // Vectors of floats, as wide as the instruction set that the including file is compiled for: 16 lanes with AVX-512, 8 with
-// AVX2 + FMA + F16C. + - * / on Vec are the compiler's own. Every function here keeps NaN unless it says otherwise.
+// AVX2 + FMA + F16C, 4 with NEON. + - * / on Vec are the compiler's own, and so are those, & ^ and << on VecInt, whole numbers of 32 bits; a cast from one to the
+// other keeps the bits. Every function here keeps NaN unless it says otherwise.
 // Only files of the instruction-set libraries may include this header.
 #pragma once
 
-#include <immintrin.h>
 #include <stdint.h>
+
+#if defined(__ARM_NEON)
+#include "kernels/cpu/vec_neon.h"
+#else
+#include <immintrin.h>
 
 #ifdef __AVX512F__
 enum { LANES = 16 };
+#define VEC_REGISTERS 32
+#define VEC_IN_REGISTER "v" // to inline assembly
 typedef __m512 Vec;
-typedef __m512i VecInt;
+typedef int32_t VecInt __attribute__((vector_size(sizeof(Vec))));
 
 static inline Vec vec_load(const float *p) {
     return _mm512_loadu_ps(p);
@@ -32,11 +39,6 @@ static inline void vec_store_part(float *p, int n, Vec v) {
 // Lanes from n on become `fill`.
 static inline Vec vec_keep(Vec v, int n, float fill) {
     return _mm512_mask_mov_ps(vec_set(fill), (__mmask16)((1u << n) - 1), v);
-}
-// p[index[lane]] of the first n lanes, 0 in the others.
-static inline Vec vec_gather_part(const float *p, const int32_t *index, int n) {
-    __mmask16 mask = (__mmask16)((1u << n) - 1);
-    return _mm512_mask_i32gather_ps(vec_set(0), mask, _mm512_maskz_loadu_epi32(mask, index), p, 4);
 }
 static inline Vec vec_fma(Vec a, Vec b, Vec c) {
     return _mm512_fmadd_ps(a, b, c);
@@ -73,6 +75,38 @@ static inline Vec vec_from_half(const uint16_t *p) {
 static inline void vec_to_half(uint16_t *p, Vec v) {
     _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
+static inline VecInt vec_int_load(const void *p) {
+    return (VecInt)_mm512_loadu_si512(p);
+}
+static inline VecInt vec_int_set(int32_t x) {
+    return (VecInt)_mm512_set1_epi32(x);
+}
+static inline VecInt vec_int_max(VecInt a, VecInt b) {
+    return (VecInt)_mm512_max_epi32((__m512i)a, (__m512i)b);
+}
+static inline Vec vec_from_int(VecInt a) {
+    return _mm512_cvtepi32_ps((__m512i)a);
+}
+// To the nearest, even ones first.
+static inline VecInt vec_to_int(Vec a) {
+    return (VecInt)_mm512_cvtps_epi32(a);
+}
+// LANES numbers that fit 16 bits, or 8.
+static inline void vec_store_words(void *p, VecInt v) {
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16((__m512i)v));
+}
+static inline void vec_store_bytes(void *p, VecInt v) {
+    _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8((__m512i)v));
+}
+// The same of four vectors, one after the other. The packs work within quarters of a register: quarter q of the four lies in dwords 4 q .. 4 q + 3.
+static inline VecInt vec_bytes4(const VecInt v[4]) {
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    __m512i low = _mm512_packs_epi32((__m512i)v[0], (__m512i)v[1]), high = _mm512_packs_epi32((__m512i)v[2], (__m512i)v[3]);
+    return (VecInt)_mm512_permutexvar_epi32(order, _mm512_packs_epi16(low, high));
+}
+static inline void vec_int_store(void *p, VecInt v) {
+    _mm512_storeu_si512(p, (__m512i)v);
+}
 // The sum of squares in double: both halves of v.
 static inline void vec_add_squares(Vec v, __m512d sum[2]) {
     __m512d low = _mm512_cvtps_pd(_mm512_castps512_ps256(v)), high = _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1));
@@ -89,8 +123,10 @@ static inline Vec vec_interleave_high(Vec a, Vec b) {
 }
 #else
 enum { LANES = 8 };
+#define VEC_REGISTERS 16
+#define VEC_IN_REGISTER "x"
 typedef __m256 Vec;
-typedef __m256i VecInt;
+typedef int32_t VecInt __attribute__((vector_size(sizeof(Vec))));
 
 static inline Vec vec_load(const float *p) {
     return _mm256_loadu_ps(p);
@@ -101,7 +137,7 @@ static inline void vec_store(float *p, Vec v) {
 static inline Vec vec_set(float x) {
     return _mm256_set1_ps(x);
 }
-static inline VecInt vec_first(int n) {
+static inline __m256i vec_first(int n) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 // The first n lanes (0 .. LANES); the others read as 0 and are not written.
@@ -118,11 +154,6 @@ static inline void vec_store_part(float *p, int n, Vec v) {
 // Lanes from n on become `fill`.
 static inline Vec vec_keep(Vec v, int n, float fill) {
     return _mm256_blendv_ps(vec_set(fill), v, _mm256_castsi256_ps(vec_first(n)));
-}
-// p[index[lane]] of the first n lanes, 0 in the others.
-static inline Vec vec_gather_part(const float *p, const int32_t *index, int n) {
-    VecInt mask = vec_first(n);
-    return _mm256_mask_i32gather_ps(vec_set(0), p, _mm256_maskload_epi32(index, mask), _mm256_castsi256_ps(mask), 4);
 }
 static inline Vec vec_fma(Vec a, Vec b, Vec c) {
     return _mm256_fmadd_ps(a, b, c);
@@ -142,8 +173,8 @@ static inline Vec vec_round(Vec a) {
 }
 // a * 2^n, n whole in -252 .. 254; in two steps, so that both factors are normal numbers.
 static inline Vec vec_scale(Vec a, Vec n) {
-    VecInt whole = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(whole, 1), bias = _mm256_set1_epi32(127);
-    VecInt rest = _mm256_sub_epi32(whole, half);
+    __m256i whole = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(whole, 1), bias = _mm256_set1_epi32(127);
+    __m256i rest = _mm256_sub_epi32(whole, half);
     Vec first = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(half, bias), 23));
     Vec second = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23));
     return a * first * second;
@@ -163,6 +194,38 @@ static inline Vec vec_from_half(const uint16_t *p) {
 static inline void vec_to_half(uint16_t *p, Vec v) {
     _mm_storeu_si128((__m128i *)(void *)p, _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
+static inline VecInt vec_int_load(const void *p) {
+    return (VecInt)_mm256_loadu_si256((const __m256i *)p);
+}
+static inline VecInt vec_int_set(int32_t x) {
+    return (VecInt)_mm256_set1_epi32(x);
+}
+static inline VecInt vec_int_max(VecInt a, VecInt b) {
+    return (VecInt)_mm256_max_epi32((__m256i)a, (__m256i)b);
+}
+static inline Vec vec_from_int(VecInt a) {
+    return _mm256_cvtepi32_ps((__m256i)a);
+}
+// To the nearest, even ones first.
+static inline VecInt vec_to_int(Vec a) {
+    return (VecInt)_mm256_cvtps_epi32(a);
+}
+// LANES numbers that fit 16 bits, or 8.
+static inline void vec_store_words(void *p, VecInt v) {
+    _mm_storeu_si128((__m128i *)p, _mm_packs_epi32(_mm256_castsi256_si128((__m256i)v), _mm256_extracti128_si256((__m256i)v, 1)));
+}
+static inline void vec_store_bytes(void *p, VecInt v) {
+    __m128i words = _mm_packs_epi32(_mm256_castsi256_si128((__m256i)v), _mm256_extracti128_si256((__m256i)v, 1));
+    _mm_storel_epi64((__m128i *)p, _mm_packs_epi16(words, words));
+}
+// The same of four vectors, one after the other. The packs work within halves of a register: half h of the four lies in dwords 4 h .. 4 h + 3.
+static inline VecInt vec_bytes4(const VecInt v[4]) {
+    __m256i low = _mm256_packs_epi32((__m256i)v[0], (__m256i)v[1]), high = _mm256_packs_epi32((__m256i)v[2], (__m256i)v[3]);
+    return (VecInt)_mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+}
+static inline void vec_int_store(void *p, VecInt v) {
+    _mm256_storeu_si256((__m256i *)p, (__m256i)v);
+}
 typedef __m256d VecDouble;
 // The sum of squares in double: both halves of v.
 static inline void vec_add_squares(Vec v, __m256d sum[2]) {
@@ -176,6 +239,50 @@ static inline Vec vec_interleave_low(Vec a, Vec b) {
 }
 static inline Vec vec_interleave_high(Vec a, Vec b) {
     return _mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x31);
+}
+#endif
+
+// The sum of all lanes, in one fixed order.
+static inline float vec_sum(Vec v) {
+    __m256 half = vec_fold(v);
+    __m128 x = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+    x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_add_ss(x, _mm_shuffle_ps(x, x, 1)));
+}
+
+// The sums of the lanes of four vectors, each in the same fixed order.
+typedef __m128 VecFour;
+static inline VecFour vec_sum4(const Vec v[4]) {
+    __m256 ab = _mm256_hadd_ps(vec_fold(v[0]), vec_fold(v[1])), cd = _mm256_hadd_ps(vec_fold(v[2]), vec_fold(v[3]));
+    __m256 all = _mm256_hadd_ps(ab, cd);
+    return _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1));
+}
+
+// The first n of four.
+static inline void vec_store4(float *p, int n, VecFour v) {
+    float four[4];
+    _mm_storeu_ps(n < 4 ? four : p, v);
+    for (int i = 0; n < 4 && i < n; i++)
+        p[i] = four[i];
+}
+
+// The largest lane; NaN may be lost.
+static inline float vec_top(Vec v) {
+    __m256 half = vec_fold_max(v);
+    __m128 x = _mm_max_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+    x = _mm_max_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_max_ss(x, _mm_shuffle_ps(x, x, 1)));
+}
+
+// The largest whole number.
+static inline int32_t vec_int_top(VecInt v) {
+    __m128i four[sizeof v / sizeof(__m128i)], x;
+    __builtin_memcpy(four, &v, sizeof v);
+    x = _mm_max_epi32(four[0], four[1]);
+    for (unsigned i = 2; i < sizeof v / sizeof x; i++)
+        x = _mm_max_epi32(x, four[i]);
+    x = _mm_max_epi32(x, _mm_shuffle_epi32(x, 0x4e));
+    return _mm_cvtsi128_si32(_mm_max_epi32(x, _mm_shuffle_epi32(x, 0xb1)));
 }
 #endif
 
@@ -193,36 +300,6 @@ static inline void vec_transpose(Vec row[LANES]) {
         for (int i = 0; i < LANES; i++)
             row[i] = next[i];
     }
-}
-
-// The sum of all lanes, in one fixed order.
-static inline float vec_sum(Vec v) {
-    __m256 half = vec_fold(v);
-    __m128 x = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
-    x = _mm_add_ps(x, _mm_movehl_ps(x, x));
-    return _mm_cvtss_f32(_mm_add_ss(x, _mm_shuffle_ps(x, x, 1)));
-}
-
-// The sums of the lanes of four vectors, each in the same fixed order.
-static inline __m128 vec_sum4(const Vec v[4]) {
-    __m256 ab = _mm256_hadd_ps(vec_fold(v[0]), vec_fold(v[1])), cd = _mm256_hadd_ps(vec_fold(v[2]), vec_fold(v[3]));
-    __m256 all = _mm256_hadd_ps(ab, cd);
-    return _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1));
-}
-
-static inline void vec_store4(float *p, int n, __m128 v) {
-    float four[4];
-    _mm_storeu_ps(n < 4 ? four : p, v);
-    for (int i = 0; n < 4 && i < n; i++)
-        p[i] = four[i];
-}
-
-// The largest lane; NaN may be lost.
-static inline float vec_top(Vec v) {
-    __m256 half = vec_fold_max(v);
-    __m128 x = _mm_max_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
-    x = _mm_max_ps(x, _mm_movehl_ps(x, x));
-    return _mm_cvtss_f32(_mm_max_ss(x, _mm_shuffle_ps(x, x, 1)));
 }
 
 // e^x within 2 ulp: x = n ln 2 + r, |r| <= ln 2 / 2, e^r by its Taylor sum of degree 7 (the rest is below 2^-27).

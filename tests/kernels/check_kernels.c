@@ -3,15 +3,29 @@
 // Every operation of the table: ref against hand-worked values and differences, cpu against ref, at each level of the processor that this
 // machine has. The table is chosen once a process, so this program runs itself again with SEAM_CPU for the lower levels.
 // `check_kernels --bench` prints what each operation costs instead, `--bench-packed` what products with packed weights give.
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "kernels/pool.h"
 #include "tests/kernels/check.h"
 
-static const char *const levels[] = {"ref", "avx2", "avx512", "avx512dot"};
+#define LEVEL(name) {name, "/kernels/levels/" name}
+static const struct {
+    const char *name, *path;
+} levels[] = {
+    LEVEL("ref"),
+#ifdef __aarch64__
+    LEVEL("neon"), LEVEL("dotprod"),
+#else
+    LEVEL("avx2"), LEVEL("avx512"), LEVEL("avx512dot"),
+#endif
+};
 static const char *program;
 
 static size_t level_of(const char *implementation) {
     for (size_t i = 0; i < G_N_ELEMENTS(levels); i++)
-        if (g_strcmp0(implementation, levels[i]) == 0)
+        if (g_strcmp0(implementation, levels[i].name) == 0)
             return i;
     if (g_strcmp0(implementation, "avx512bf16") == 0 || g_strcmp0(implementation, "avx512vnni") == 0)
         return G_N_ELEMENTS(levels) - 1;
@@ -26,33 +40,34 @@ static size_t level_in_use(void) {
     return most;
 }
 
+// What the run writes goes beside this one's own list of tests.
 static void test_level(gconstpointer level) {
-    char *argv[] = {(char *)program, NULL};
-    g_auto(GStrv) environment = g_environ_setenv(g_get_environ(), "SEAM_CPU", level, TRUE);
-    g_autofree char *output = NULL;
-    g_autoptr(GError) error = NULL;
     int status = 0;
-    g_spawn_sync(NULL, argv, environment, G_SPAWN_SEARCH_PATH, NULL, NULL, &output, NULL, &status, &error);
-    g_assert_no_error(error);
+    pid_t child = fork();
+    if (child == 0) {
+        setenv("SEAM_CPU", level, 1);
+        dup2(STDERR_FILENO, STDOUT_FILENO);
+        execlp(program, program, (char *)NULL);
+        _exit(127);
+    }
+    g_assert_cmpint(waitpid(child, &status, 0), ==, child);
     if (status != 0)
-        g_error("SEAM_CPU=%s: %s", (const char *)level, output);
+        g_error("SEAM_CPU=%s failed", (const char *)level);
 }
 
-static void test_lowered(void) {
-    g_assert_cmpuint(level_in_use(), ==, level_of(g_getenv("SEAM_CPU")));
+static void test_in_use(gconstpointer level) {
+    g_assert_cmpuint(level_in_use(), ==, level_of(level));
 }
 
-static const CheckTest lowered[] = {{"/kernels/levels/lowered", test_lowered}};
-
+// Under an emulator, whose processor the caller knows, there is no running again.
 static void register_levels(void) {
-    if (g_getenv("SEAM_CPU")) {
-        check_register(lowered, 1);
+    const char *expected = g_getenv("SEAM_EXPECTED_CPU") ? g_getenv("SEAM_EXPECTED_CPU") : g_getenv("SEAM_CPU");
+    if (expected) {
+        g_test_add_data_func("/kernels/levels/in-use", expected, test_in_use);
         return;
     }
-    for (size_t i = 0; i < level_in_use(); i++) {
-        g_autofree char *path = g_strconcat("/kernels/levels/", levels[i], NULL);
-        g_test_add_data_func(path, levels[i], test_level);
-    }
+    for (size_t i = 0; i < level_in_use(); i++)
+        g_test_add_data_func(levels[i].path, levels[i].name, test_level);
 }
 
 int main(int argc, char **argv) {

@@ -130,9 +130,11 @@ static void test_operations(void) {
 
 static int32_t threads_of_process(void) {
     int32_t threads = 0;
-    g_autoptr(GDir) dir = g_dir_open("/proc/self/task", 0, NULL);
+    GDir *dir = g_dir_open("/proc/self/task", 0, NULL);
     while (dir && g_dir_read_name(dir))
         threads++;
+    if (dir)
+        g_dir_close(dir);
     return threads;
 }
 
