@@ -265,14 +265,15 @@ typedef struct SeamKernels {
     SeamStatus (*f32_to_f16)(size_t n, const float *x, uint16_t *y);
 } SeamKernels;
 
-// One row of what was chosen, for `seam doctor`: the operation's name and its implementation: "ref", "avx2", "avx512", or "onednn", which is asked first, our
-// own code doing the shapes that oneDNN does not do faster. Number types of packed weights have rows of their own: there "avx512bf16" and "avx512vnni" too.
+// One row of what was chosen, for `seam doctor`: the operation's name and its implementation: "ref", "avx2", "avx512", "neon", or "onednn", which is asked
+// first, our own code doing the shapes that oneDNN does not do faster. Number types of packed weights have rows of their own: there "avx512bf16", "avx512vnni"
+// and "dotprod" too.
 typedef struct {
     const char *operation, *implementation;
 } SeamKernelChoice;
 
 // The tables. Both are immutable after the first call (thread-safe). seam_kernels_cpu() starts as a copy of ref and overrides what
-// this machine has; every slot is non-NULL. SEAM_CPU=ref|avx2|avx512|avx512dot in the environment lowers the choice, for tests.
+// this machine has; every slot is non-NULL. SEAM_CPU=ref|avx2|avx512|avx512dot (ARM: ref|neon|dotprod) in the environment lowers the choice, for tests.
 const SeamKernels *seam_kernels_ref(void);
 const SeamKernels *seam_kernels_cpu(void);
 

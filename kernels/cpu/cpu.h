@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // What the files of kernels/cpu share: the fill functions, scratch memory and the splitting of work. The files listed under
-// "instruction set" are compiled once for AVX-512 and once for AVX2 from the same source; SEAM_ISA, set by the build, keeps their names
-// apart. table.c alone decides which set is called.
+// "instruction set" are compiled once for AVX-512 and once for AVX2, or for NEON, from the same source; SEAM_ISA, set by the build, keeps
+// their names apart. isa_*.c alone know them, table.c decides which set is called.
 #pragma once
 
 #include <assert.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // What the driver of products with packed weights (linear.c) and the number types (linear_f32.c, linear_bf16.c, linear_i8.c) say to each other. A type is made
-// once for each instruction set that changes it; table.c chooses one a type. The driver knows layouts, tasks and memory, a type knows the arithmetic.
+// once for each instruction set that changes it; isa_*.c choose one a type. The driver knows layouts, tasks and memory, a type knows the arithmetic.
 //
 // Weights lie in strips of `strip` columns, one after another; in a strip the steps along k, in a step its columns, of a column `unit` neighbours along k:
 // [strips][steps][strip][unit], filled up with 0. Rows of x are brought into the type's numbers first, `unit` of them being one broadcast of a step.
