@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// The levels of x86-64: AVX2 with FMA and F16C; AVX-512 F, BW, DQ, VL; the same with VNNI or BF16 for products with packed weights, each where the processor has it.
-// oneDNN is asked first at all of them.
+// The levels of x86-64: AVX2 with FMA and F16C; AVX-512 F, BW, DQ, VL; the same with VNNI or BF16 for products with packed weights, each where the processor
+// has it. oneDNN is asked first at all of them.
 #include <cpuid.h>
 
 #include "kernels/cpu/isa.h"

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // Packed weights in int8 (kernels.h: SEAM_PACK_I8). With AVX512-VNNI a step is four neighbours of k: vpdpbusd multiplies bytes without a sign by bytes with
-// one, so x is kept as q + 128 and a sum begins with -128 times the sum of its column's weights, found when they are packed. With AVX-512 or AVX2 alone a step is
-// two neighbours: x is kept in 16 bits, weights are widened in registers, and pmaddwd adds two products exactly (pmaddubsw, which takes bytes, saturates at
-// 16 bits). ARM's sdot takes four bytes with signs; plain NEON does with the same bytes what it does, in four instructions: the sum of two products of bytes fits
-// 16 bits, 2 * 127 * 127 < 2^15. All sums are whole and fit 32 bits: 2^16 * 255 * 127 < 2^31. Rows that are not finite have the scale NaN, which is what makes
-// their outputs NaN. It owns nothing; see linear_tile.h.
+// one, so x is kept as q + 128 and a sum begins with -128 times the sum of its column's weights, found when they are packed. With AVX-512 or AVX2 alone a step
+// is two neighbours: x is kept in 16 bits, weights are widened in registers, and pmaddwd adds two products exactly (pmaddubsw, which takes bytes, saturates at
+// 16 bits). ARM's sdot takes four bytes with signs; plain NEON does with the same bytes what it does, in four instructions: the sum of two products of bytes
+// fits 16 bits, 2 * 127 * 127 < 2^15. All sums are whole and fit 32 bits: 2^16 * 255 * 127 < 2^31. Rows that are not finite have the scale NaN, which is what
+// makes their outputs NaN. It owns nothing; see linear_tile.h.
 #include <math.h>
 
 #include "kernels/cpu/vec.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // The choice of implementations on this machine: ref first, then all that the best level of the processor offers (isa.h), which hands to oneDNN what that does
-// faster. SEAM_CPU in the environment, one of the levels' names, lowers the choice, never raises it. It owns the table and the list of what was chosen; both are
-// built once.
+// faster. SEAM_CPU in the environment, one of the levels' names, lowers the choice, never raises it. It owns the table and the list of what was chosen; both
+// are built once.
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>

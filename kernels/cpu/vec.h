@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Vectors of floats, as wide as the instruction set that the including file is compiled for: 16 lanes with AVX-512, 8 with
-// AVX2 + FMA + F16C, 4 with NEON. + - * / on Vec are the compiler's own, and so are those, & ^ and << on VecInt, whole numbers of 32 bits; a cast from one to the
-// other keeps the bits. Every function here keeps NaN unless it says otherwise.
-// Only files of the instruction-set libraries may include this header.
+// Vectors of floats, as wide as the instruction set that the including file is compiled for: 16 lanes with AVX-512, 8 with AVX2 + FMA + F16C, 4 with NEON. + -
+// * / on Vec are the compiler's own, and so are those, & ^ and << on VecInt, whole numbers of 32 bits; a cast from one to the other keeps the bits. Every
+// function here keeps NaN unless it says otherwise. Only files of the instruction-set libraries may include this header.
 #pragma once
 
 #include <stdint.h>
