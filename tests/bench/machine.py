@@ -10,6 +10,7 @@ import sys
 
 INSTRUCTIONS = ["sse4_2", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8"]
 PEERS = ["onnxruntime", "openvino", "torch"]
+STAMP = ["date", "commit", "command", "threads", "machine", "versions", "rounds"]  # of a part's file: when and on what it was measured
 PROGRAMS = ["tools/seam", "tests/bench/bench_elements", "tests/bench/bench_network", "tests/bench/libseamprobe.so", "plugins/libgstseam.so"]
 
 
@@ -70,7 +71,8 @@ class Machine:
                 **{name: importlib.metadata.version(name) for name in PEERS}}
 
     def stamp(self):
-        return {"date": datetime.date.today().isoformat(), "command": "./run bench" + "".join(" " + a for a in shown_arguments()),
+        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=self.source, text=True, capture_output=True, check=False).stdout.strip()
+        return {"date": datetime.date.today().isoformat(), "commit": commit or "unknown", "command": "./run bench" + "".join(" " + a for a in shown_arguments()),
                 "threads": self.threads, "machine": self.describe(), "versions": self.versions()}
 
 

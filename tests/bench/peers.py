@@ -13,11 +13,13 @@ import numpy as np
 import onnxruntime
 import openvino
 import torch
+from onnxruntime import quantization
 from torch.nn import functional as F
 
 import vit
 
 EFFICIENTNET_SIZE = 224
+MOST_ERROR = {"f32": 1e-3, "int8": 0.5}  # of the largest output; int8 of networks without training to bear it is coarse
 
 
 def scale(frames, size):
@@ -73,32 +75,68 @@ def torch_peer(network):
     return run
 
 
-def agree(name, expected, got):
+def torch_int8_peer(network):
+    """PyTorch's dynamic quantisation: weights of linear maps in int8, activations rounded as they come; the rest in f32."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch_peer(torch.ao.quantization.quantize_dynamic(network, {torch.nn.Linear}, torch.qint8))
+
+
+class Pictures(quantization.CalibrationDataReader):
+    def __init__(self, pictures):
+        self.rest = iter(pictures)
+
+    def get_next(self):
+        picture = next(self.rest, None)
+        return None if picture is None else {"x": picture}
+
+
+def quantise(path, pictures):
+    """The ONNX file with whole numbers of 8 bits (QDQ: every runtime reads it), weights by output channel, activations calibrated on the pictures."""
+    out = path.removesuffix(".onnx") + "-int8.onnx"
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        quantization.quant_pre_process(path, out + ".prepared", skip_symbolic_shape=True)
+        quantization.quantize_static(out + ".prepared", out, Pictures(pictures), quant_format=quantization.QuantFormat.QDQ, per_channel=True,
+                                     activation_type=quantization.QuantType.QUInt8, weight_type=quantization.QuantType.QInt8)
+    os.remove(out + ".prepared")
+    return out
+
+
+def agree(name, expected, got, tolerance):
     error = float(np.abs(expected - got).max() / np.abs(expected).max())
-    if not error < 1e-3:
+    if not error < tolerance:
         raise SystemExit(f"bench: {name} gives another result than PyTorch (relative error {error:.2g}): its speed means nothing")
 
 
-def build(frames, config, modality, threads, folder):
-    """{name: (run, pictures)}; every runtime's first result has been compared with PyTorch's."""
+def build(name, network, pictures, threads, folder):
+    """{runtime, or runtime_int8: (run, pictures)}; every runtime's first result has been compared with PyTorch's in f32."""
     torch.set_num_threads(threads)
+    path = os.path.join(folder, name + ".onnx")
+    pictures = [np.ascontiguousarray(p[None]) for p in pictures.numpy()]
+    export(network, torch.from_numpy(pictures[0]), path)
+    expected = torch_peer(network)(pictures[:1])[0].numpy()
+    found = {"pytorch": torch_peer(network)}
+    if not any(isinstance(m, torch.nn.Conv2d) and m.groups > 1 for m in network.modules()):  # nearly all of those is in their convolutions
+        found["pytorch_int8"] = torch_int8_peer(network)
+    for ending, file in (("", path), ("_int8", quantise(path, pictures))):
+        found["onnxruntime" + ending] = onnxruntime_peer(file, threads)
+        found["openvino" + ending] = openvino_peer(file, threads, "LATENCY")
+    for runtime, run in found.items():
+        agree(f"{runtime} on {name}", expected, np.asarray(run(pictures[:1])[0]), MOST_ERROR["int8" if runtime.endswith("_int8") else "f32"])
+    for ending, file in (("", path), ("_int8", path.removesuffix(".onnx") + "-int8.onnx")):
+        found["openvino_throughput" + ending] = openvino_peer(file, threads, "THROUGHPUT")
+    return {runtime: (run, pictures) for runtime, run in found.items()}
+
+
+def dense(frames, config, modality, threads, folder):
+    """The dense ViT of our width and depth."""
     picture = next(m for m in config["modalities"] if m["name"] == modality)
-    networks = {"efficientnet_lite0": (efficientnet(), scale(frames, EFFICIENTNET_SIZE).expand(-1, 3, -1, -1)),
-                "vit": (vit.from_config(config, modality), scale(frames, picture["size"]))}
-    peers = {}
-    for name, (network, pictures) in networks.items():
-        path = os.path.join(folder, name + ".onnx")
-        pictures = [np.ascontiguousarray(p[None]) for p in pictures.numpy()]
-        export(network, torch.from_numpy(pictures[0]), path)
-        runs = {"onnxruntime": onnxruntime_peer(path, threads), "openvino": openvino_peer(path, threads, "LATENCY")}
-        if name == "vit":
-            runs["pytorch"] = torch_peer(network)
-        expected = torch_peer(network)(pictures[:1])[0].numpy()
-        for runtime, run in runs.items():
-            agree(f"{runtime} on {name}", expected, np.asarray(run(pictures[:1])[0]))
-            peers[f"{name}_{runtime}"] = (run, pictures)
-        peers[f"{name}_openvino_throughput"] = (openvino_peer(path, threads, "THROUGHPUT"), pictures)
-    return peers
+    return build("vit", vit.from_config(config, modality), scale(frames, picture["size"]), threads, folder)
+
+
+def job(frames, threads, folder):
+    """EfficientNet-Lite0, what a user would take to inspect pictures."""
+    return build("efficientnet_lite0", efficientnet(), scale(frames, EFFICIENTNET_SIZE).expand(-1, 3, -1, -1), threads, folder)
 
 
 def rate(run, pictures, seconds):

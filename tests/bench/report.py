@@ -2,10 +2,13 @@
 """The numbers as tables of Markdown: on the terminal, in the build folder, and in docs/performance.md when asked."""
 import textwrap
 
-PIPELINES = {"video": "video alone", "shipped": "video alone, with the shipped model (preset nano, 192x192)", "all": "video, sensors and sound", "decoding": "video alone, with reading and decoding the file"}
-NETWORKS = {"small": "ours, as it is (sparse)", "dense": "ours, dense twin"}
+PIPELINES = {"video": "video alone", "video_int8": "video alone, int8", "all": "video, sensors and sound", "all_int8": "video, sensors and sound, int8",
+             "decoding": "video alone, with reading and decoding the file", "shipped": "video alone, with the shipped model (preset nano, 192x192)"}
+STARTS = {"all": "all streams, a decision a window, f32", "all_int8": "all streams, a decision a window, int8", "camera": "a camera alone, a decision a frame, f32",
+          "camera_int8": "a camera alone, a decision a frame, int8"}
+NETWORKS = {"small": "ours, as it is (sparse)", "dense": "ours, dense twin", "vit": "dense ViT of our width and depth"}
+JOB = {"ours": "ours", "efficientnet_lite0": "EfficientNet-Lite0"}
 OURS = {"": "Seam, a picture at a time", "_throughput": "Seam, several at a time"}
-PEERS = {"efficientnet_lite0": "EfficientNet-Lite0, 224x224", "vit": "dense ViT of our width and depth"}
 RUNTIMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO, a picture at a time", "openvino_throughput": "OpenVINO, several at a time",
             "pytorch": "PyTorch"}
 MOST_PLACES = 12
@@ -31,56 +34,89 @@ def number(x):
 
 
 def head(r):
-    m, v = r["machine"], r["versions"]
+    last = max(r["parts"].values(), key=lambda p: p["date"])
+    m, v = last["machine"], last["versions"]
     runtimes = ", ".join(f"{name} {v[key]}" for key, name in (("gstreamer", "GStreamer"), ("onednn", "oneDNN"), ("onnxruntime", "ONNX Runtime"),
                                                                ("openvino", "OpenVINO"), ("torch", "PyTorch")))
+    made = sorted({f"`{p['command']}` on {p['date']} at {p['commit']}" for p in r["parts"].values()})
     return ["# Performance",
-            paragraph(f"""Made by `{r["command"]}` on {r["date"]}; the numbers as they came are in `build/bench.json`. Machine: {m["architecture"]},
+            paragraph(f"""Made by {", ".join(made)}; do not edit. The numbers as they came are in `build/bench.json`. Machine: {m["architecture"]},
                 {m["cores_used"]} of {m["cores"]} cores used ({", ".join(m["instructions"])}), {m["memory_gib"]} GiB, {m["system"]}.
                 Seam {v["seam"]}, {runtimes}."""),
-            paragraph(f"""All that is timed runs on the same {m["cores_used"]} cores with {r["threads"]} threads and in f32, in turn
-                (A B C A B C ...), {r["rounds"]} rounds; given are medians, and the slowest and fastest round. The model: {r["model"]}.
-                The clip: a synthetic weld, {r["clip"]}.""")]
+            paragraph(f"""All that is timed runs on the same {m["cores_used"]} cores with {last["threads"]} threads, in turn
+                (A B C A B C ...), {last["rounds"]} rounds; given are medians, and the slowest and fastest round. The model: {r["model"]}, in single
+                precision (f32) where nothing else is said. The clip: a synthetic weld, {r["clip"]}.""")]
 
 
-def speed(r):
+def pipelines(r):
     rows = [[PIPELINES[name], f"{p['fps']:.1f}", spread(p["rounds"]), f"{p['cpu_ms_per_frame']:.1f}", f"{p['cores']:.2f}"]
             for name, p in r["seaminspect"].items()]
-    d = r["capture_to_verdict_ms"]
     return ["## Pipelines",
             paragraph(f"""`seaminspect` with every frame judged: from one decision to another, in the middle of a stream, so that neither start
-                nor drain counts. Frames lie decoded in memory ({r["clip_format"]}), but in the last row."""),
-            table(["seaminspect", "frames/s", "rounds", "processor ms a frame", "cores busy"], rows),
-            paragraph(f"""From the start of the process to its first decision (a window of {r["window_frames"]} frames; files cached):
-                {r["cold_start_ms"]:.0f} ms. Resident memory: {r["resident_mb"]:.0f} MiB, libraries included."""),
-            paragraph(f"""With all streams at the speed of life, from the end of a window to its decision: median {d["p50"]:.1f} ms,
-                99th percentile {d["p99"]:.1f} ms, most {d["max"]:.1f} ms ({d["n"]} decisions).""")]
+                nor drain counts. Frames lie decoded in memory ({r["clip_format"]}), but where the file is read."""),
+            table(["seaminspect", "frames/s", "rounds", "processor ms a frame", "cores busy"], rows)]
 
 
-def peer_row(name, peer):
-    network = next(n for n in PEERS if name.startswith(n + "_"))
-    return [PEERS[network], RUNTIMES[name.removeprefix(network + "_")], f"{peer['fps']:.1f}", spread(peer["rounds"])]
+def start(r):
+    rows = [[STARTS[name], f"{s['ms']:.0f}", f"{s['mb']:.0f}"] for name, s in r["starts"].items()]
+    return ["## Start",
+            paragraph(f"""From the start of the process to its first decision, files cached; a window has {r["window_frames"]} frames, all of which are
+                judged before it is decided. Resident memory includes the libraries."""),
+            table(["seaminspect", "first decision after, ms", "resident, MiB"], rows)]
 
 
-def networks(r):
-    rows = [[NETWORKS[name], OURS[way], f"{n['fps']:.1f}", spread(n["rounds"])]
-            for name in NETWORKS for way in OURS for n in [r["network"][name + way]]]
-    rows += [peer_row(*item) for item in r["peers"].items()]
+def delays(r):
+    rows = [[name, *(f"{d[key]:.1f}" for key in ("p50", "p99", "max")), d["n"]]
+            for name, d in (("a camera alone, int8: a frame", r["capture_to_verdict_ms"]), ("a camera alone, f32: a frame", r["capture_to_verdict_f32_ms"]),
+                            ("all streams, int8: a window", r["window_to_verdict_ms"]["int8"]), ("all streams, f32: a window", r["window_to_verdict_ms"]["f32"]))]
+    return ["## From capture to verdict",
+            paragraph("""At the speed of life: from the moment when a camera has a frame to the decision on it, by a model whose window is a frame; and from
+                the end of a window of all streams to its decision."""),
+            table(["what", "median ms", "99th percentile", "most", "decisions"], rows)]
+
+
+def runtime(name):
+    """A contender's name in words: (number type, runtime or way)."""
+    number_type = next((t for t in ("int8", "bf16") if t in name), "f32")
+    way = name.replace("_" + number_type, "")
+    return number_type, OURS.get(way) or RUNTIMES[way]
+
+
+def rate_rows(rates, labels):
+    return [[labels[kind], *runtime(name), f"{e['fps']:.1f}", spread(e["rounds"])] for kind in labels for name, e in rates[kind].items()]
+
+
+def dense(r):
+    ratio = r["dense_vs_best_peer"]
+    said = [f"in {t} {ratio[t]:.2f} of the best of another runtime in {p}" for t, p in (("f32", "f32"), ("int8", "int8"), ("bf16", "f32")) if t in ratio]
     return ["## Networks",
             paragraph(f"""The same frames, scaled and normalised beforehand (which favours the peers: `seaminspect` above does that itself). Seam:
                 embedding and encoder. The ViT has {r["vit"]}; our dense twin is the same with attention gates and
                 low-rank deltas, and our sparse model uses as many weights a token, out of more. The best rate of the dense twin is
-                {r["dense_vs_best_peer"]["f32"]:.2f} of the best of another runtime on the ViT."""),
-            table(["network", "runtime", "pictures/s", "rounds"], rows)]
+                {", ".join(said)}. The peers in int8 are quantised after training: ONNX Runtime and OpenVINO statically, weights by output channel,
+                calibrated on the same frames; PyTorch dynamically, linear maps alone."""),
+            table(["network", "numbers", "runtime", "pictures/s", "rounds"], rate_rows(r["networks"], NETWORKS))]
+
+
+def job(r):
+    return ["## The job",
+            paragraph(f"""Pictures a second of what inspects a surface, scaled and normalised beforehand. Ours: {r["job_model"]} (speed does not know weights);
+                beside it EfficientNet-Lite0 at 224x224, which gives a class and no boxes. How well each does it is in docs/results.md. The best of ours in int8
+                is {r["job_vs_best_peer"]:.2f} of the best of EfficientNet-Lite0 in int8; in f32 {r["job_vs_best_peer_f32"]:.2f}."""),
+            table(["network", "numbers", "runtime", "pictures/s", "rounds"], rate_rows(r["job"], JOB))]
 
 
 def elements(r):
     rows = [[f"`{name}`", number(e["us"]), number(e["pushes"]), number(e["bytes"] / 1024)] for name, e in r["elements"].items()]
+    o = r["element_overhead"]
     return ["## Elements",
             paragraph("""Processor time of each kind of element (all of its instances), and what comes in, a frame of video; all streams; one
                 kernel thread, so that no work hides in another thread. Measured by GStreamer's tracing hooks: the time of a streaming thread
                 between two pushes is the element's whose function runs; waiting does not count."""),
-            table(["element", "us a frame", "buffers a frame", "KiB a frame"], rows)]
+            table(["element", "us a frame", "buffers a frame", "KiB a frame"], rows),
+            paragraph(f"""**Beyond its kernels an element takes {number(o["us_per_buffer"])} us a buffer.** Measured with a model of hardly any arithmetic: its
+                `seamvideoembed` and `seamencoder` take {number(o["elements_us"])} us a frame for {number(o["buffers"])} buffers, of which embedding and encoder called
+                directly take {number(o["kernels_us"])}. The hooks' own time, about a microsecond a push, counts as the elements'.""")]
 
 
 def memory(r):
@@ -100,5 +136,19 @@ def memory(r):
                 of buffers. Neither sees loops that compilers put in line.""")]
 
 
+SECTIONS = {"pipelines": pipelines, "start": start, "delays": delays, "elements": elements, "memory": memory, "dense": dense, "job": job}
+
+
 def write(r):
-    return "\n\n".join(block for part in (head, speed, networks, elements, memory) for block in part(r)) + "\n"
+    """The page of all parts that there are, and its figures {name: plot}."""
+    blocks, figures = head(r), {}
+    for part, section in SECTIONS.items():
+        if part in r["parts"]:
+            blocks += section(r)
+    return "\n\n".join(blocks) + "\n", figures
+
+
+def save(text, figures, path):
+    """The page, and its figures in the folder of its name beside it."""
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
