@@ -188,5 +188,29 @@ def job(bench):
             "job_vs_best_peer_f32": ratio["f32"]}
 
 
-PARTS = {f.__name__: f for f in (pipelines, start, delays, memory, elements, dense, job)}
+def experts(bench):
+    """the layer of experts, its router included, beside PyTorch and ONNX Runtime"""
+    import experts as peers
+    rows, absent = [], {}
+    ours = {"seam": "f32", "seam_bf16": "bf16", "seam_int8": "i8"}
+    program, seconds = bench.machine.path("tests/bench/bench_experts"), bench.args.seconds / 5
+    for dim, width in peers.SIZES.items():
+        functions, missing = peers.build(dim, bench.args.threads)
+        absent.update(missing)
+        for n in peers.TOKENS:
+            x = peers.tokens(dim, n)
+            contenders = {name: functools.partial(peers.microseconds, run, x, seconds) for name, run in functions.items()}
+            for name, number_type in ours.items():
+                command = [program, "--dim", dim, "--width", width, "--experts", peers.EXPERTS, "--top-k", peers.TOP_K, "--tokens", n, "--type", number_type,
+                           "--seconds", seconds]
+                contenders[name] = lambda command=command: bench.machine.measure(command)["us"]
+            us = {name: statistics.median(rounds) for name, rounds in bench.in_turn(contenders).items()}
+            fastest = {t: min((us[name], name) for name in functions if name.endswith("_int8") == (t == "int8")) for t in ("f32", "int8")}
+            rows.append({"dim": dim, "width": width, "tokens": n, "us": us, "best_peer": {t: name for t, (_, name) in fastest.items()},
+                         "ratio": {"f32": fastest["f32"][0] / us["seam"], "int8": fastest["int8"][0] / us["seam_int8"]}})
+    return {"experts": rows, "experts_absent": absent, "expert_vs_best_peer": min(row["ratio"]["f32"] for row in rows),
+            "expert_vs_best_peer_int8": min(row["ratio"]["int8"] for row in rows)}
+
+
+PARTS = {f.__name__: f for f in (pipelines, start, delays, memory, elements, dense, experts, job)}
 CHECKED = ("memory",)  # what --check measures: no noise
