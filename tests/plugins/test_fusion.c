@@ -353,10 +353,10 @@ static void test_merged(Fixture *f, gconstpointer data)
 static void check_mask(Fixture *f, gboolean live)
 {
     begin_with_caps(f, live);
-    g_object_set(f->element, "max-wait", SOON_MS, "max-start", SOON_MS, NULL);
     push_all(f, 0, 0, ALL);
     expect(f, 0, ALL, 0);
-    push_all(f, 1, 2, ALL & ~(1 << TEST_SOUND));
+    push_all(f, 1, 2, ALL & ~(1 << TEST_SOUND)); // while patience is endless: pushing may take longer than SOON_MS
+    g_object_set(f->element, "max-wait", SOON_MS, "max-start", SOON_MS, NULL);
     expect(f, 1, ALL & ~(1 << TEST_SOUND), 1 << TEST_SOUND);
     expect(f, 2, ALL & ~(1 << TEST_SOUND), 1 << TEST_SOUND);
     g_object_set(f->element, "max-wait", NEVER_MS, "max-start", NEVER_MS, NULL);
@@ -375,9 +375,10 @@ static void test_skip(Fixture *f, gconstpointer data)
     gst_util_set_object_arg(G_OBJECT(f->element), "missing", "skip");
     push_all(f, 0, 0, ALL);
     expect(f, 0, ALL, 0);
-    g_object_set(f->element, "max-wait", SOON_MS, NULL);
     push_all(f, 1, 1, ALL & ~(1 << TEST_SENSORS));
+    g_object_set(f->element, "max-wait", SOON_MS, NULL);
     expect_gap(f, 0.5, 1.0);
+    g_object_set(f->element, "max-wait", NEVER_MS, NULL);
     push_all(f, 2, 2, ALL);
     expect(f, 2, ALL, 0);
     push_eos(f, ALL);
@@ -411,8 +412,8 @@ static void test_never_started(Fixture *f, gconstpointer data)
     begin(f, TRUE);
     set_caps(f, TEST_VIDEO);
     set_caps(f, TEST_SENSORS);
-    g_object_set(f->element, "max-wait", SOON_MS, "max-start", SOON_MS, NULL);
     push_all(f, 0, 2, ALL & ~(1 << TEST_SOUND));
+    g_object_set(f->element, "max-wait", SOON_MS, "max-start", SOON_MS, NULL);
     for (int w = 0; w < 3; w++)
         expect(f, w, ALL & ~(1 << TEST_SOUND), 1 << TEST_SOUND);
     push_eos(f, ALL & ~(1 << TEST_SOUND));
@@ -514,8 +515,8 @@ static void test_late(Fixture *f, gconstpointer data)
 {
     begin_with_caps(f, TRUE);
     push_all(f, 0, 0, ALL);
-    g_object_set(f->element, "max-wait", 0, NULL);
     push_all(f, 1, 1, ALL & ~(1 << TEST_SOUND));
+    g_object_set(f->element, "max-wait", 0, NULL);
     expect(f, 0, ALL, 0);
     expect(f, 1, ALL & ~(1 << TEST_SOUND), 1 << TEST_SOUND);
     push_window(f, TEST_SOUND, 1);
